@@ -1,0 +1,173 @@
+//! `rcm.toml`.
+
+use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
+use rcm_connectors::files::sha256;
+use rcm_core::Problem;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(super) struct File {
+    pub(super) load_config: PathBuf,
+    pub(super) mappings: PathBuf,
+    pub(super) lake: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) sources: BTreeMap<String, Source>,
+    pub(super) digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default = "load_config")]
+    load_config: String,
+    #[serde(default = "mappings")]
+    mappings: String,
+    lake: RawLake,
+    #[serde(default)]
+    run: RawRun,
+    sources: BTreeMap<String, RawSource>,
+}
+
+fn load_config() -> String {
+    "load_config.csv".to_owned()
+}
+
+fn mappings() -> String {
+    "mappings".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLake {
+    url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRun {
+    grace: String,
+    max_delete_share: f64,
+}
+
+impl Default for RawRun {
+    fn default() -> Self {
+        RawRun { grace: "1d".to_owned(), max_delete_share: 0.2 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    kind: String,
+    path: String,
+    #[serde(default = "files")]
+    files: String,
+    #[serde(default = "delivery")]
+    delivery: Delivery,
+}
+
+fn files() -> String {
+    "{table}.csv".to_owned()
+}
+
+fn delivery() -> Delivery {
+    Delivery::File
+}
+
+pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<File, Vec<Problem>> {
+    let raw: Raw = toml::from_str(text).map_err(|e| vec![toml_fault(path, text, &e)])?;
+    let mut problems = Vec::new();
+    let mut fill = |value: &str, at: &[&str]| {
+        vars.fill(value).unwrap_or_else(|what| {
+            problems.push(fault(path, line_of(text, at), format!("{}: {what}", at.join("."))));
+            String::new()
+        })
+    };
+    let load_config = root.join(fill(&raw.load_config, &["load_config"]));
+    let mappings = root.join(fill(&raw.mappings, &["mappings"]));
+    let lake = fill(&raw.lake.url, &["lake", "url"]);
+    let grace = fill(&raw.run.grace, &["run", "grace"]);
+    let mut sources = BTreeMap::new();
+    for (name, source) in &raw.sources {
+        let at = |key| ["sources", name.as_str(), key];
+        let root = root.join(fill(&source.path, &at("path")));
+        let files = fill(&source.files, &at("files"));
+        sources.insert(name.clone(), Source { path: root, files, delivery: source.delivery });
+    }
+
+    let mut wrong = |at: &[&str], what: String, hint: &str| {
+        problems.push(fault(path, line_of(text, at), format!("{}: {what}", at.join("."))).hint(hint));
+    };
+    let local = match lake.split_once("://") {
+        None => Some(lake.as_str()),
+        Some(("file", path)) => Some(path),
+        Some((scheme, _)) => {
+            wrong(&["lake", "url"], format!("`{scheme}://` is not built in"), "give a folder, or a file:// URL");
+            None
+        }
+    };
+    let settings = Settings {
+        grace: duration(&grace).unwrap_or_else(|| {
+            wrong(&["run", "grace"], "is no duration".to_owned(), "write a number and a unit: 90s, 15m, 12h, 2d");
+            chrono::Duration::zero()
+        }),
+        max_delete_share: raw.run.max_delete_share,
+    };
+    if !(0.0..=1.0).contains(&settings.max_delete_share) {
+        wrong(&["run", "max_delete_share"], "is no share".to_owned(), "write a number from 0 to 1, such as 0.2");
+    }
+    for (name, source) in &raw.sources {
+        if source.kind != "csv" {
+            let hint = choose(&source.kind, &["csv"]);
+            wrong(&["sources", name, "kind"], format!("source kind `{}` is not built in", source.kind), &hint);
+        }
+        if source.files.contains("..") || Path::new(&source.files).is_absolute() {
+            let hint = "name files below the source's path";
+            wrong(&["sources", name, "files"], "leads out of the source's path".to_owned(), hint);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+
+    // What the values say, not how they are written, and no path.
+    let mut digest = format!("{}s {}\n", settings.grace.num_seconds(), settings.max_delete_share);
+    for (name, source) in &sources {
+        digest += &format!("{name} csv {} {:?}\n", source.files, source.delivery);
+    }
+    let lake = root.join(local.unwrap_or_default());
+    Ok(File { load_config, mappings, lake, settings, sources, digest: sha256(digest.as_bytes()) })
+}
+
+/// A TOML error as a problem: its line, its words, and for an unknown key the nearest that would be right.
+pub(super) fn toml_fault(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
+    let line = error.span().map_or(0, |span| line_at(text, span.start));
+    let words: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let problem = fault(path, line, error.message().lines().next().unwrap_or_default());
+    match words.as_slice() {
+        [word, valid @ ..] if !valid.is_empty() && error.message().starts_with("unknown") => {
+            problem.hint(choose(word, valid))
+        }
+        _ => problem,
+    }
+}
+
+/// The line on which a key stands; that of the nearest table around it where it has none of its own.
+pub(super) fn line_of(text: &str, keys: &[&str]) -> usize {
+    let Ok(root) = toml::de::DeTable::parse(text) else { return 0 };
+    let (mut table, mut at) = (root.get_ref(), 0);
+    for key in keys {
+        let Some((name, value)) = table.iter().find(|(k, _)| k.get_ref() == key) else { break };
+        at = name.span().start;
+        match value.get_ref() {
+            toml::de::DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    line_at(text, at)
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+}

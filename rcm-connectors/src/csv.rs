@@ -1,0 +1,205 @@
+//! CSV as it comes: every column as text, every line a row or a reject.
+//!
+//! UTF-8 with or without a byte order mark, comma, double quotes, LF or CRLF. A line with another number of fields than
+//! the header, or with bytes that are no UTF-8, becomes a [`Reject`] with its place and its raw bytes. A quote that is
+//! never closed would swallow the rest of the file: that too is a reject, not a row. Empty lines are no rows.
+
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use rcm_core::{Class, Problem};
+use std::sync::Arc;
+
+/// Rows a batch.
+pub const BATCH_ROWS: usize = 65_536;
+
+/// A line that could not be split into the header's columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Number of the record, the first after the header is 1.
+    pub row: u64,
+    /// First line of the record in the file, the header is line 1.
+    pub line: u64,
+    /// Offset of its first byte.
+    pub byte: u64,
+    /// Why, in words that name no value.
+    pub what: String,
+    /// Its bytes as they came, without the line end.
+    pub raw: Vec<u8>,
+}
+
+/// A batch of rows and where each came from.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// All columns of the file as `Utf8`, an empty field is an empty string.
+    pub batch: RecordBatch,
+    /// Record number of each row.
+    pub rows: Vec<i64>,
+}
+
+/// What a file held: rows + rejects = records.
+#[derive(Debug, Clone)]
+pub struct Landing {
+    /// The header's columns.
+    pub schema: SchemaRef,
+    /// Good records, in order.
+    pub batches: Vec<Rows>,
+    /// Broken ones, in order.
+    pub rejects: Vec<Reject>,
+}
+
+impl Landing {
+    /// Number of good rows.
+    pub fn rows(&self) -> u64 {
+        self.batches.iter().map(|b| b.batch.num_rows() as u64).sum()
+    }
+}
+
+/// Reads a whole CSV file. `place` names it in messages.
+///
+/// ```
+/// let file = b"ID,Name\r\n1,\"Nu, Oma\"\r\n2\r\n3,Bo\xff\r\n";
+/// let landing = rcm_connectors::csv::read(file, "departments.csv").unwrap();
+/// assert_eq!(landing.rows(), 1);
+/// assert_eq!(landing.rejects.len(), 2);
+/// assert_eq!((landing.rejects[0].row, landing.rejects[0].line), (2, 3));
+/// assert_eq!(landing.rejects[0].what, "1 field, expected 2");
+/// assert_eq!(landing.rejects[1].raw, b"3,Bo\xff");
+/// ```
+///
+/// # Errors
+/// A file without a header line (class `failed`), or a header that repeats a column or is no UTF-8 (class `drift`).
+pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let broken = |e: csv::Error| Problem::storage(place, e);
+    let mut record = csv::ByteRecord::new();
+    if !reader.read_byte_record(&mut record).map_err(broken)? {
+        return Err(Problem::new(Class::Failed, place, "there is no header line"));
+    }
+    let schema = header(&record, place)?;
+    let width = schema.fields().len();
+
+    let mut landing = Landing { schema: schema.clone(), batches: Vec::new(), rejects: Vec::new() };
+    let mut columns = Columns::new(width);
+    let mut row = 0;
+    loop {
+        let (start, line) = (reader.position().byte(), reader.position().line());
+        if !reader.read_byte_record(&mut record).map_err(broken)? {
+            break;
+        }
+        row += 1;
+        let (start, line) = record.position().map_or((start, line), |p| (p.byte(), p.line()));
+        let end = reader.position().byte();
+        let raw = raw(bytes, start, end);
+        let what = if end as usize == bytes.len() && spans_lines(raw) && raw.iter().filter(|b| **b == b'"').count() % 2 == 1 {
+            Some("a quote is never closed".to_owned())
+        } else if record.len() != width {
+            Some(format!("{} field{}, expected {width}", record.len(), if record.len() == 1 { "" } else { "s" }))
+        } else if record.iter().any(|f| std::str::from_utf8(f).is_err()) {
+            Some("bytes that are no UTF-8".to_owned())
+        } else {
+            None
+        };
+        match what {
+            Some(what) => landing.rejects.push(Reject { row, line, byte: start, what, raw: raw.to_vec() }),
+            None => columns.push(&record, row),
+        }
+        if columns.rows.len() == BATCH_ROWS {
+            landing.batches.push(columns.finish(&schema, place)?);
+        }
+    }
+    if !columns.rows.is_empty() {
+        landing.batches.push(columns.finish(&schema, place)?);
+    }
+    Ok(landing)
+}
+
+/// A record's bytes; the reader's positions may include the line end before or after it.
+fn raw(bytes: &[u8], start: u64, end: u64) -> &[u8] {
+    let mut raw = &bytes[(start as usize).min(bytes.len())..(end as usize).min(bytes.len())];
+    while let [b'\r' | b'\n', rest @ ..] = raw {
+        raw = rest;
+    }
+    while let [rest @ .., b'\r' | b'\n'] = raw {
+        raw = rest;
+    }
+    raw
+}
+
+fn spans_lines(raw: &[u8]) -> bool {
+    raw.contains(&b'\n')
+}
+
+fn header(record: &csv::ByteRecord, place: &str) -> Result<SchemaRef, Problem> {
+    let mut names: Vec<&str> = Vec::with_capacity(record.len());
+    for field in record {
+        let name = std::str::from_utf8(field).map(str::trim).unwrap_or("");
+        if name.is_empty() {
+            let n = names.len() + 1;
+            return Err(Problem::new(Class::Drift, place, format!("column {n} of the header has no readable name"))
+                .hint("expected a header line of column names in UTF-8"));
+        }
+        if names.contains(&name) {
+            return Err(Problem::new(Class::Drift, place, format!("the header names column `{name}` twice")));
+        }
+        names.push(name);
+    }
+    Ok(Arc::new(Schema::new(names.into_iter().map(|n| Field::new(n, DataType::Utf8, true)).collect::<Vec<_>>())))
+}
+
+/// Builders of one batch.
+struct Columns {
+    builders: Vec<StringBuilder>,
+    rows: Vec<i64>,
+}
+
+impl Columns {
+    fn new(width: usize) -> Self {
+        Columns { builders: (0..width).map(|_| StringBuilder::new()).collect(), rows: Vec::new() }
+    }
+
+    /// The caller has checked width and encoding.
+    fn push(&mut self, record: &csv::ByteRecord, row: u64) {
+        for (builder, field) in self.builders.iter_mut().zip(record) {
+            builder.append_value(std::str::from_utf8(field).unwrap_or_default());
+        }
+        self.rows.push(row as i64);
+    }
+
+    fn finish(&mut self, schema: &SchemaRef, place: &str) -> Result<Rows, Problem> {
+        let arrays: Vec<ArrayRef> = self.builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| Problem::storage(place, e))?;
+        Ok(Rows { batch, rows: std::mem::take(&mut self.rows) })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_is_a_row_or_a_reject() {
+        let text = b"\xef\xbb\xbfa,b\n1,2\n\n3\n\"x\ny\",4\n5,6,7\n\xff,1\n8,9";
+        let landing = read(text, "f.csv").unwrap();
+        assert_eq!(landing.rows(), 3);
+        let places: Vec<_> = landing.rejects.iter().map(|r| (r.row, r.line, r.raw.as_slice())).collect();
+        assert_eq!(places, [(2, 4, b"3".as_slice()), (4, 7, b"5,6,7"), (5, 8, b"\xff,1")]);
+        assert_eq!(landing.batches[0].rows, [1, 3, 6]);
+    }
+
+    #[test]
+    fn an_open_quote_does_not_swallow_the_rest_as_a_value() {
+        let landing = read(b"a,b\n1,\"x\n2,y\n3,z\n", "f.csv").unwrap();
+        assert_eq!((landing.rows(), landing.rejects.len()), (0, 1));
+        assert_eq!(landing.rejects[0].what, "a quote is never closed");
+        assert_eq!(landing.rejects[0].raw, b"1,\"x\n2,y\n3,z");
+    }
+
+    #[test]
+    fn a_header_alone_is_an_empty_table_and_a_doubled_column_is_drift() {
+        assert_eq!(read(b"a,b\n", "f.csv").unwrap().rows(), 0);
+        assert_eq!(read(b"a,a\n", "f.csv").unwrap_err().class, Class::Drift);
+        assert_eq!(read(b"", "f.csv").unwrap_err().class, Class::Failed);
+    }
+}

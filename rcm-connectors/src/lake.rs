@@ -1,0 +1,31 @@
+//! The lake: a run is seen whole or not at all.
+//!
+//! ```text
+//! lake/
+//!   bronze/<targetpath>/<table>/run=<id>/<attempt>-N.parquet     rows as landed
+//!   bronze/_rejected/<targetpath>/<table>/run=<id>/<attempt>-N.parquet   lines that are no rows
+//!   silver/<table>/ quarantine/<table>/ gold/<model>/ audit/     Delta tables
+//!   _rcm/intents/<publish>.json      what a run will commit, byte for byte: the point of no return
+//!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
+//!   _rcm/state/<table>/<attempt>-…   state parts, immutable
+//!   _rcm/lock                        the lease
+//! ```
+//!
+//! Order of a write: data, state and gold files (nothing is visible yet), then the [`Intent`] if its number is free, then
+//! one Delta commit a table, then the [`Publish`] record, then audit. After the intent the rest is a redo
+//! ([`Lake::complete`]) that any process may repeat.
+
+mod audit;
+mod delta;
+mod lease;
+mod record;
+mod redo;
+mod state;
+mod store;
+
+pub use audit::{AuditRow, audit_schema};
+pub use delta::{Commit, DataFile, TableFiles};
+pub use lease::Lease;
+pub use record::{Intent, Publish, TableAt, TableCommit};
+pub use state::{ReadFile, TableState};
+pub use store::Lake;

@@ -1,0 +1,190 @@
+//! The audit table: one row a run, layer, source and table, success or failure, whose counts add up.
+
+use super::{Commit, DataFile, Lake};
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use deltalake::DeltaTable;
+use rcm_core::model::instant;
+use rcm_core::{Class, Problem};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One row. Counts that a layer does not have are none.
+///
+/// bronze: `rows_in` = `rows_landed` + `rows_rejected`. silver: `rows_in` = `rows_new` + `rows_changed` + `rows_late` +
+/// `rows_noop` + `rows_collapsed` + `rows_quarantined`. gold: `rows_out` = `rows_in`, `amount_out` = `amount_in`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct AuditRow {
+    /// The run.
+    pub run_id: String,
+    /// The attempt.
+    pub attempt: String,
+    /// Publish number; none where nothing was published.
+    pub publish: Option<i64>,
+    /// The run's instant, microseconds.
+    pub as_of: i64,
+    /// `run`, `bronze`, `silver` or `gold`.
+    pub layer: String,
+    /// Source block; empty for gold.
+    pub source: String,
+    /// Hospital; empty where all share.
+    pub hospital: String,
+    /// Table.
+    pub table_name: String,
+    /// `full` or `incremental`.
+    pub load_type: String,
+    /// `ok`, `nothing_new`, `failed` or `refused`.
+    pub status: String,
+    /// Files read.
+    pub files: Option<i64>,
+    /// Rows that came in.
+    pub rows_in: Option<i64>,
+    /// Bronze: rows kept.
+    pub rows_landed: Option<i64>,
+    /// Bronze: lines that are no rows.
+    pub rows_rejected: Option<i64>,
+    /// Silver: first row of a key.
+    pub rows_new: Option<i64>,
+    /// Silver: rows that changed history at its end.
+    pub rows_changed: Option<i64>,
+    /// Silver: rows spliced into the past.
+    pub rows_late: Option<i64>,
+    /// Silver: rows that change nothing.
+    pub rows_noop: Option<i64>,
+    /// Silver: exact duplicates within the load.
+    pub rows_collapsed: Option<i64>,
+    /// Silver: rows held back, rejected lines included.
+    pub rows_quarantined: Option<i64>,
+    /// Silver: keys closed because a full load lacks them.
+    pub keys_closed: Option<i64>,
+    /// Silver: rows older than the watermark less the lag; read all the same.
+    pub below_window: Option<i64>,
+    /// Silver: 1 where a full load closed nothing because a row's key could not be read.
+    pub incomplete: Option<i64>,
+    /// Greatest watermark after the load.
+    pub watermark: Option<String>,
+    /// Gold: rows of the table.
+    pub rows_out: Option<i64>,
+    /// Gold facts: sums of the money columns in silver, in cents.
+    pub amount_in: Option<i64>,
+    /// Gold facts: the same sums in gold, in cents.
+    pub amount_out: Option<i64>,
+    /// Class of the problem.
+    pub error_class: Option<String>,
+    /// The problem.
+    pub error: Option<String>,
+    /// Wall clock, microseconds.
+    pub started_at: i64,
+    /// Wall clock, microseconds.
+    pub finished_at: i64,
+}
+
+/// The columns of the audit table.
+pub fn audit_schema() -> SchemaRef {
+    columns(&[]).0
+}
+
+fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
+    let mut fields = Vec::new();
+    let mut arrays: Vec<ArrayRef> = Vec::new();
+    let mut push = |name: &str, array: ArrayRef| {
+        fields.push(Field::new(name, array.data_type().clone(), true));
+        arrays.push(array);
+    };
+    let text = |f: fn(&AuditRow) -> &str| Arc::new(rows.iter().map(|r| Some(f(r))).collect::<StringArray>()) as ArrayRef;
+    let words =
+        |f: fn(&AuditRow) -> Option<&str>| Arc::new(rows.iter().map(f).collect::<StringArray>()) as ArrayRef;
+    let count = |f: fn(&AuditRow) -> Option<i64>| Arc::new(rows.iter().map(f).collect::<Int64Array>()) as ArrayRef;
+    let time = |f: fn(&AuditRow) -> i64| {
+        Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(f)).with_data_type(instant())) as ArrayRef
+    };
+    let money = |f: fn(&AuditRow) -> Option<i64>| {
+        let cents: Decimal128Array = rows.iter().map(|r| f(r).map(i128::from)).collect();
+        Arc::new(cents.with_data_type(DataType::Decimal128(18, 2))) as ArrayRef
+    };
+    push("run_id", text(|r| &r.run_id));
+    push("attempt", text(|r| &r.attempt));
+    push("publish", count(|r| r.publish));
+    push("as_of", time(|r| r.as_of));
+    push("layer", text(|r| &r.layer));
+    push("source", text(|r| &r.source));
+    push("hospital", text(|r| &r.hospital));
+    push("table_name", text(|r| &r.table_name));
+    push("load_type", text(|r| &r.load_type));
+    push("status", text(|r| &r.status));
+    push("files", count(|r| r.files));
+    push("rows_in", count(|r| r.rows_in));
+    push("rows_landed", count(|r| r.rows_landed));
+    push("rows_rejected", count(|r| r.rows_rejected));
+    push("rows_new", count(|r| r.rows_new));
+    push("rows_changed", count(|r| r.rows_changed));
+    push("rows_late", count(|r| r.rows_late));
+    push("rows_noop", count(|r| r.rows_noop));
+    push("rows_collapsed", count(|r| r.rows_collapsed));
+    push("rows_quarantined", count(|r| r.rows_quarantined));
+    push("keys_closed", count(|r| r.keys_closed));
+    push("below_window", count(|r| r.below_window));
+    push("incomplete", count(|r| r.incomplete));
+    push("watermark", words(|r| r.watermark.as_deref()));
+    push("rows_out", count(|r| r.rows_out));
+    push("amount_in", money(|r| r.amount_in));
+    push("amount_out", money(|r| r.amount_out));
+    push("error_class", words(|r| r.error_class.as_deref()));
+    push("error", words(|r| r.error.as_deref()));
+    push("started_at", time(|r| r.started_at));
+    push("finished_at", time(|r| r.finished_at));
+    (Arc::new(Schema::new(fields)), arrays)
+}
+
+const TABLE: &str = "audit";
+
+impl Lake {
+    /// Appends the rows of an attempt, once: the table's `txn` of that attempt tells whether they are in.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn append_audit(&self, attempt: &str, rows: &[AuditRow]) -> Result<(), Problem> {
+        let failed = |e: &dyn std::fmt::Display| Problem::storage(TABLE, e);
+        let (path, app) = (format!("{attempt}-0.parquet"), format!("audit/{attempt}"));
+        let (schema, arrays) = columns(rows);
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| failed(&e))?;
+        let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| failed(&e))?;
+        let file = DataFile { path: path.clone(), size: bytes.len() as u64, rows: rows.len() as u64 };
+        self.put(&format!("{TABLE}/{path}"), bytes).await?;
+        // Only runs under the lease append here, so a lost race is a race with oneself: look again.
+        for _ in 0..10 {
+            let head = self.head(TABLE).await?;
+            if self.audit_has(&app, head).await? {
+                return Ok(());
+            }
+            let version = head.map_or(0, |h| h + 1);
+            let commit = Commit {
+                table: TABLE,
+                commit_id: attempt,
+                txn: (&app, 1),
+                schema: &schema,
+                create: head.is_none(),
+                removes: &[],
+                adds: std::slice::from_ref(&file),
+                now_millis: rows.last().map_or(0, |r| r.finished_at / 1000),
+                run_id: rows.last().map_or("", |r| &r.run_id),
+            };
+            let bytes = commit.bytes()?;
+            if self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), bytes).await? {
+                return Ok(());
+            }
+        }
+        Err(Problem::new(Class::Temporary, TABLE, "other writers took every version").hint("run again"))
+    }
+
+    /// Whether the rows of an attempt are in: the table's `txn` of that attempt says so.
+    async fn audit_has(&self, app: &str, head: Option<u64>) -> Result<bool, Problem> {
+        let Some(head) = head else { return Ok(false) };
+        let failed = |e| Problem::storage(TABLE, e);
+        let mut delta = DeltaTable::new(self.log(TABLE)?);
+        delta.load_version(head).await.map_err(failed)?;
+        let state = delta.snapshot().map_err(failed)?;
+        Ok(state.transaction_version(delta.log_store().as_ref(), app).await.map_err(failed)?.is_some())
+    }
+}

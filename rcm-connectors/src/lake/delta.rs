@@ -1,0 +1,162 @@
+//! Delta tables: opened by deltalake, committed with bytes that are ours.
+
+use super::Lake;
+use arrow::datatypes::{DataType, Field, Schema};
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::{DeltaTable, DeltaTableError};
+use rcm_core::{Class, Problem};
+use serde_json::{Value, json};
+
+/// A data file of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Relative to the table's folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// The live files of a table at a version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableFiles {
+    /// None: the table does not exist.
+    pub version: Option<u64>,
+    /// In the order of their names.
+    pub files: Vec<DataFile>,
+}
+
+/// A commit to be written, before it is bytes.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// `layer/table`.
+    pub table: &'a str,
+    /// `<publish>/<table>`.
+    pub commit_id: &'a str,
+    /// Application id and version of the commit's `txn`: (`rcm`, publish number), or the attempt in the audit table.
+    pub txn: (&'a str, u64),
+    /// What the table's rows are.
+    pub schema: &'a Schema,
+    /// Whether the table is to be created.
+    pub create: bool,
+    /// Files that go.
+    pub removes: &'a [DataFile],
+    /// Files that come.
+    pub adds: &'a [DataFile],
+    /// Milliseconds of the wall clock, which Delta wants on every action.
+    pub now_millis: i64,
+    /// The run.
+    pub run_id: &'a str,
+}
+
+impl Commit<'_> {
+    /// The bytes of the commit file: reader version 1, writer version 2, no feature that a reader could lack.
+    ///
+    /// # Errors
+    /// A column of a type that the lake does not use.
+    pub fn bytes(&self) -> Result<String, Problem> {
+        let mut actions = vec![json!({"commitInfo": {
+            "timestamp": self.now_millis, "operation": if self.create { "CREATE TABLE AS SELECT" } else { "MERGE" },
+            "operationParameters": {}, "engineInfo": concat!("rcm/", env!("CARGO_PKG_VERSION")),
+            "commitId": self.commit_id, "runId": self.run_id,
+        }})];
+        if self.create {
+            actions.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
+            actions.push(json!({"metaData": {
+                "id": uuid::Uuid::new_v4().to_string(), "format": {"provider": "parquet", "options": {}},
+                "schemaString": schema_json(self.schema, self.table)?.to_string(), "partitionColumns": [],
+                "configuration": {}, "createdTime": self.now_millis,
+            }}));
+        }
+        actions.push(json!({"txn": {"appId": self.txn.0, "version": self.txn.1, "lastUpdated": self.now_millis}}));
+        for file in self.removes {
+            actions.push(json!({"remove": {
+                "path": file.path, "deletionTimestamp": self.now_millis, "dataChange": true,
+                "extendedFileMetadata": true, "partitionValues": {}, "size": file.size,
+            }}));
+        }
+        for file in self.adds {
+            // Numbers of rows only: least and greatest values would put names and keys of patients into the log.
+            actions.push(json!({"add": {
+                "path": file.path, "partitionValues": {}, "size": file.size, "modificationTime": self.now_millis,
+                "dataChange": true, "stats": json!({"numRecords": file.rows}).to_string(),
+            }}));
+        }
+        Ok(actions.iter().map(|a| a.to_string() + "\n").collect())
+    }
+}
+
+fn schema_json(schema: &Schema, table: &str) -> Result<Value, Problem> {
+    let fields = schema.fields().iter().map(|f| field_json(f, table)).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"type": "struct", "fields": fields}))
+}
+
+fn field_json(field: &Field, table: &str) -> Result<Value, Problem> {
+    Ok(json!({"name": field.name(), "type": type_json(field.data_type(), field.name(), table)?, "nullable": true, "metadata": {}}))
+}
+
+fn type_json(data_type: &DataType, column: &str, table: &str) -> Result<Value, Problem> {
+    Ok(match data_type {
+        DataType::Utf8 => json!("string"),
+        DataType::Int64 => json!("long"),
+        DataType::Int32 => json!("integer"),
+        DataType::Boolean => json!("boolean"),
+        DataType::Date32 => json!("date"),
+        DataType::Timestamp(_, Some(_)) => json!("timestamp"),
+        DataType::Decimal128(precision, scale) => json!(format!("decimal({precision},{scale})")),
+        DataType::List(item) => {
+            json!({"type": "array", "elementType": type_json(item.data_type(), column, table)?, "containsNull": true})
+        }
+        other => {
+            return Err(Problem::new(Class::Failed, table, format!("column `{column}` has type {other}, which the lake does not use"))
+                .hint("cast it in the model's SQL to VARCHAR, BIGINT, INT, BOOLEAN, DATE, DECIMAL or TIMESTAMP WITH TIME ZONE"));
+        }
+    })
+}
+
+impl Lake {
+    /// The log of a table.
+    ///
+    /// # Errors
+    /// A path that is none.
+    pub(super) fn log(&self, table: &str) -> Result<LogStoreRef, Problem> {
+        let url = self.url(&format!("{table}/"))?;
+        logstore_with(self.object_store(), &url, StorageConfig::default()).map_err(|e| Problem::storage(table, e))
+    }
+
+    /// The live files of a table at the version that a publish names.
+    ///
+    /// # Errors
+    /// A log that cannot be read at that version.
+    pub async fn table_files(&self, table: &str, version: Option<u64>) -> Result<TableFiles, Problem> {
+        let Some(version) = version else { return Ok(TableFiles::default()) };
+        let failed = |e: DeltaTableError| {
+            Problem::new(Class::Failed, table, format!("version {version} cannot be read: {e}"))
+                .hint("the table's log was changed by somebody else; `rcm run --full-refresh` rebuilds it from bronze")
+        };
+        let mut delta = DeltaTable::new(self.log(table)?);
+        delta.load_version(version).await.map_err(failed)?;
+        let state = delta.snapshot().map_err(failed)?;
+        let mut files: Vec<DataFile> = state
+            .log_data()
+            .iter()
+            .map(|f| DataFile {
+                path: f.path().into_owned(),
+                size: u64::try_from(f.size()).unwrap_or(0),
+                rows: f.num_records().unwrap_or(0) as u64,
+            })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(TableFiles { version: Some(version), files })
+    }
+
+    /// The version at the head of a table's log; none where there is no table.
+    ///
+    /// # Errors
+    /// A log that cannot be listed.
+    pub async fn head(&self, table: &str) -> Result<Option<u64>, Problem> {
+        let names = self.names(&format!("{table}/_delta_log")).await?;
+        Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).max())
+    }
+}

@@ -1,0 +1,158 @@
+//! The two records that make a run count: intent and publish.
+
+use super::{AuditRow, Lake};
+use crate::files::sha256;
+use rcm_core::{Class, Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of both records. A program that does not know it does not touch the lake.
+pub(super) const FORMAT: u32 = 1;
+
+/// Where a table stands at a publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct TableAt {
+    /// Its Delta version; none until it is created.
+    pub version: Option<u64>,
+    /// Its current state parts (silver), by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, String>,
+    /// The instant that a dated gold table speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// Digest of the query that made a gold table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// A publish: what a reader who wants one run, whole, pins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Its number, from 1, without gaps.
+    pub publish: u64,
+    /// The run, a digest of what it read and was told.
+    pub run_id: String,
+    /// The attempt that wrote it.
+    pub attempt: String,
+    /// The run's instant.
+    pub as_of: String,
+    /// `layer/table` → where it stands.
+    pub tables: BTreeMap<String, TableAt>,
+    /// Loads that failed in the run: their tables stand as they did before.
+    pub stale: Vec<String>,
+}
+
+/// One Delta commit of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCommit {
+    /// `layer/table`.
+    pub table: String,
+    /// The version on which it was planned; none: the table is to be created.
+    pub base: Option<u64>,
+    /// `<publish>/<table>`, also in the commit's `commitInfo`: how a redo knows its own commit.
+    pub commit_id: String,
+    /// The bytes of the commit file.
+    pub commit: String,
+}
+
+/// All that a run will do after its point of no return.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Commits in order.
+    pub commits: Vec<TableCommit>,
+    /// The publish record, as it will be written.
+    pub publish: Publish,
+    /// The audit rows of the run.
+    pub audit: Vec<AuditRow>,
+}
+
+/// A record with a digest over its body, so that a damaged one is known.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    sha256: String,
+    body: String,
+}
+
+pub(super) fn seal<T: Serialize>(body: &T, place: &str) -> Result<Vec<u8>, Problem> {
+    let body = serde_json::to_string(body).map_err(|e| Problem::storage(place, e))?;
+    serde_json::to_vec(&Sealed { sha256: sha256(body.as_bytes()), body }).map_err(|e| Problem::storage(place, e))
+}
+
+pub(super) fn unseal<T: for<'a> Deserialize<'a>>(bytes: &[u8], place: &str) -> Result<T, Problem> {
+    let damaged = |what: &str| {
+        Problem::new(Class::Failed, place, format!("the record is damaged: {what}"))
+            .hint("restore the file from a backup of the lake; nothing was changed")
+    };
+    let sealed: Sealed = serde_json::from_slice(bytes).map_err(|_| damaged("it is no sealed JSON"))?;
+    if sha256(sealed.body.as_bytes()) != sealed.sha256 {
+        return Err(damaged("its digest does not match"));
+    }
+    serde_json::from_str(&sealed.body).map_err(|_| damaged("it was written by another version of rcm"))
+}
+
+pub(super) fn intent_path(publish: u64) -> String {
+    format!("_rcm/intents/{publish:020}.json")
+}
+
+pub(super) fn publish_path(publish: u64) -> String {
+    format!("_rcm/publishes/{publish:020}.json")
+}
+
+impl Lake {
+    /// The newest publish; none in a new lake.
+    ///
+    /// # Errors
+    /// Storage that fails, a damaged record, or one of a newer format.
+    pub async fn newest(&self) -> Result<Option<Publish>, Problem> {
+        let Some(number) = self.newest_number("_rcm/publishes").await? else { return Ok(None) };
+        let path = publish_path(number);
+        let publish: Publish = unseal(&self.get(&path).await?, &path)?;
+        if publish.format != FORMAT {
+            return Err(Problem::new(Class::Failed, path, format!("format {}, expected {FORMAT}", publish.format))
+                .hint("use the version of rcm that wrote this lake, or a newer one"));
+        }
+        Ok(Some(publish))
+    }
+
+    /// An intent whose publish record does not stand yet.
+    ///
+    /// # Errors
+    /// As [`Lake::newest`].
+    pub async fn open_intent(&self) -> Result<Option<Intent>, Problem> {
+        let published = self.newest_number("_rcm/publishes").await?.unwrap_or(0);
+        match self.newest_number("_rcm/intents").await? {
+            Some(number) if number > published => self.intent(number).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The intent of a publish.
+    ///
+    /// # Errors
+    /// As [`Lake::newest`].
+    pub async fn intent(&self, number: u64) -> Result<Option<Intent>, Problem> {
+        let path = intent_path(number);
+        self.find(&path).await?.map(|bytes| unseal(&bytes, &path)).transpose()
+    }
+
+    /// Writes the intent under its publish number: the point of no return.
+    ///
+    /// # Errors
+    /// Class `busy` where another run took the number; nothing of this run is visible then.
+    pub async fn put_intent(&self, intent: &Intent) -> Result<(), Problem> {
+        let number = intent.publish.publish;
+        let path = intent_path(number);
+        match self.put_if_absent(&path, seal(intent, &path)?).await? {
+            true => Ok(()),
+            false => Err(Problem::new(Class::Busy, path, format!("another run took publish {number}"))
+                .hint("run again; nothing of this run was published")),
+        }
+    }
+
+    async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
+        let names = self.names(folder).await?;
+        Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).max())
+    }
+}

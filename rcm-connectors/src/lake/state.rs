@@ -1,0 +1,70 @@
+//! What a silver table must remember beside its rows.
+
+use super::Lake;
+use rcm_core::Problem;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A landing file that was read and counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// The line that read it, `hospital.table`.
+    pub load: String,
+    /// Source block.
+    pub source: String,
+    /// Name, relative to the source's root.
+    pub file: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Instant of the run that first read it: the second sequence of its rows.
+    pub as_of: String,
+    /// Its place in name order among the files of its line at that instant: the third sequence.
+    pub place: u64,
+    /// The run that read it.
+    pub run_id: String,
+    /// Its rows in bronze.
+    pub bronze: String,
+    /// Its rejected lines in bronze, where there are any.
+    pub rejected: Option<String>,
+}
+
+/// The state of a silver table: which files are in it, how far each line has come, by which rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct TableState {
+    /// Full or incremental: what history was built by. A change of it is refused without `--full-refresh`.
+    pub load_type: String,
+    /// All files, in the order in which they were read.
+    pub files: Vec<ReadFile>,
+    /// Load → greatest watermark read, as the source wrote it in days (`YYYY-MM-DD`).
+    pub watermarks: BTreeMap<String, String>,
+}
+
+impl TableState {
+    /// The file that a line read last.
+    pub fn last(&self, load: &str) -> Option<&ReadFile> {
+        self.files.iter().rev().find(|f| f.load == load)
+    }
+
+    /// Whether a drop is on the list.
+    pub fn has(&self, load: &str, file: &str, sha256: &str) -> bool {
+        self.files.iter().any(|f| f.load == load && f.file == file && f.sha256 == sha256)
+    }
+}
+
+impl Lake {
+    /// Reads a JSON state part.
+    ///
+    /// # Errors
+    /// A part that is missing or damaged.
+    pub async fn table_state(&self, path: &str) -> Result<TableState, Problem> {
+        super::record::unseal(&self.get(path).await?, path)
+    }
+
+    /// Writes a JSON state part.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn put_table_state(&self, path: &str, state: &TableState) -> Result<(), Problem> {
+        self.put(path, super::record::seal(state, path)?).await
+    }
+}

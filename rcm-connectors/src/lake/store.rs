@@ -1,0 +1,139 @@
+//! Where the lake lies, and the few ways in which it is read and written.
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use rcm_core::{Class, Problem};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use url::Url;
+
+/// A lake, opened. Paths are relative to it, with `/` between folders.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    root: StorePath,
+    url: Url,
+    folder: PathBuf,
+}
+
+impl Lake {
+    /// Opens a lake in a local folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or reached.
+    pub fn local(folder: &Path) -> Result<Self, Problem> {
+        let place = || format!("lake {}", folder.display());
+        let cannot = |e: std::io::Error| {
+            Problem::new(Class::Failed, place(), format!("cannot be written: {e}"))
+                .hint("choose a folder that this user may write ([lake] url)")
+        };
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+        let folder = folder.canonicalize().map_err(cannot)?;
+        let url = Url::from_directory_path(&folder)
+            .map_err(|()| Problem::new(Class::Failed, place(), "the path cannot be written as a URL"))?;
+        let root = StorePath::from_absolute_path(&folder).map_err(|e| Problem::storage(place(), e))?;
+        Ok(Lake { store: Arc::new(LocalFileSystem::new()), root, url, folder })
+    }
+
+    /// The folder of a local lake.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The store that holds the lake, for engines that read files themselves.
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.store.clone()
+    }
+
+    /// URL of a path in the lake.
+    ///
+    /// # Errors
+    /// A path that is none.
+    pub fn url(&self, path: &str) -> Result<Url, Problem> {
+        self.url.join(path).map_err(|e| Problem::storage(path, e))
+    }
+
+    fn path(&self, path: &str) -> StorePath {
+        path.split('/').fold(self.root.clone(), |at, part| at.join(part))
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A missing file or storage that fails.
+    pub async fn get(&self, path: &str) -> Result<Bytes, Problem> {
+        let got = self.store.get(&self.path(path)).await.map_err(|e| unreadable(path, &e))?;
+        got.bytes().await.map_err(|e| unreadable(path, &e))
+    }
+
+    /// Reads a file, or tells that there is none.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn find(&self, path: &str) -> Result<Option<Bytes>, Problem> {
+        match self.store.get(&self.path(path)).await {
+            Ok(got) => Ok(Some(got.bytes().await.map_err(|e| unreadable(path, &e))?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(unreadable(path, &e)),
+        }
+    }
+
+    /// Writes a file whose name carries the attempt and is never used twice.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn put(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Problem> {
+        self.put_as(path, bytes.into(), PutMode::Overwrite).await.map(|_| ())
+    }
+
+    /// Writes a file if there is none of that name; returns whether it did.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn put_if_absent(&self, path: &str, bytes: impl Into<Bytes>) -> Result<bool, Problem> {
+        self.put_as(path, bytes.into(), PutMode::Create).await
+    }
+
+    async fn put_as(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<bool, Problem> {
+        let options = PutOptions { mode, ..PutOptions::default() };
+        match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(e) => Err(Problem::new(Class::Failed, path, format!("cannot be written: {e}"))
+                .hint("nothing was published; run again when the storage can be written")),
+        }
+    }
+
+    /// Names of the files in a folder, without its sub-folders, sorted.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn names(&self, folder: &str) -> Result<Vec<String>, Problem> {
+        let listing = self.store.list_with_delimiter(Some(&self.path(folder))).await.map_err(|e| unreadable(folder, &e))?;
+        let mut names: Vec<_> = listing.objects.iter().filter_map(|o| o.location.filename()).map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Paths of all files below a folder, sorted.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn walk(&self, folder: &str) -> Result<Vec<String>, Problem> {
+        let root = self.root.clone();
+        let below = self.store.list(Some(&self.path(folder))).map_ok(move |o| {
+            let parts = o.location.prefix_match(&root).map(|p| p.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>());
+            parts.unwrap_or_default().join("/")
+        });
+        let mut paths: Vec<String> = below.try_collect().await.map_err(|e| unreadable(folder, &e))?;
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+fn unreadable(path: &str, error: &object_store::Error) -> Problem {
+    Problem::new(Class::Failed, path, format!("cannot be read: {error}"))
+}

@@ -1,0 +1,64 @@
+//! A line of `load_config.csv`: what is loaded from where, and how.
+
+use std::fmt;
+
+/// What a delivery of a table means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadType {
+    /// The whole table as it is: what is absent from it is gone.
+    Full,
+    /// Changed and new rows, ordered by a watermark column: absence says nothing.
+    Incremental,
+}
+
+impl fmt::Display for LoadType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LoadType::Full => "full",
+            LoadType::Incremental => "incremental",
+        })
+    }
+}
+
+/// One line of `load_config.csv`, checked. Also the unit of failure of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadLine {
+    /// Line in the file, for messages.
+    pub line: u64,
+    /// Name of the source block in `rcm.toml` (column `database`).
+    pub source: String,
+    /// The hospital in every key (column `datasource`); empty for a table shared by all.
+    pub hospital: String,
+    /// The source's name of the table, with its schema (column `tablename`).
+    pub source_table: String,
+    /// The table of the common model that it feeds, by the mapping.
+    pub table: &'static str,
+    /// Full or incremental.
+    pub load_type: LoadType,
+    /// The source's watermark column; empty for a full load.
+    pub watermark: String,
+    /// Whether it is loaded at all.
+    pub is_active: bool,
+    /// Folder under `bronze/`.
+    pub target_path: String,
+    /// File name pattern of this line; overrides that of the source block.
+    pub files: Option<String>,
+    /// Rows older than the watermark by more than this are counted as `below_window`.
+    pub lag: chrono::Duration,
+}
+
+impl LoadLine {
+    /// `hospital.table`, or `table` where all hospitals share it: how messages, selection and audit name the line.
+    pub fn name(&self) -> String {
+        match self.hospital.as_str() {
+            "" => self.table.to_owned(),
+            hospital => format!("{hospital}.{}", self.table),
+        }
+    }
+
+    /// The folder name of the table in bronze: the source's name without its schema.
+    pub fn bronze_table(&self) -> &str {
+        self.source_table.rsplit('.').next().unwrap_or(&self.source_table)
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod apply;
+mod columns;
+mod error;
+mod feed;
+mod history;
+mod load;
+mod merge;
+mod murmur;
+mod opens;
+mod outcome;
+mod rows;
+mod snapshot;
+mod spec;
+mod surrogate;
+
+pub use apply::apply;
+pub use error::{Error, Fault};
+pub use history::verify;
+pub use load::{Complete, Load};
+pub use merge::merge;
+pub use outcome::{Close, Counts, Merged, Outcome, RefusalCode, Refused};
+pub use spec::{FeedBuilder, IS_CURRENT, Mode, SnapshotBuilder, Spec, VALID_FROM, VALID_TO};
+pub use surrogate::surrogate_keys;

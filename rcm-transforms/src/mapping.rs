@@ -1,0 +1,165 @@
+//! How one hospital's tables become the common model. A mapping is a file; a third hospital needs no code.
+
+use rcm_core::model::{Table, table};
+use rcm_core::{Class, Problem};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// One mapping file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Words that mean "no value" in any case, beside the empty field. Default: none.
+    #[serde(default)]
+    pub null: Vec<String>,
+    /// Common model table → how it is read.
+    pub tables: BTreeMap<String, TableMapping>,
+}
+
+/// How one table of the common model is read from the source's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableMapping {
+    /// `tablename` in `load_config.csv`.
+    pub source: String,
+    /// Source columns that are not loaded on purpose. Default: none.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+    /// Common model column → source column.
+    pub columns: BTreeMap<String, ColumnMapping>,
+}
+
+/// How one column is read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ColumnMapping {
+    /// The source column's name.
+    Name(String),
+    /// Name and more.
+    Full(FullMapping),
+}
+
+/// A column that needs more than a name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullMapping {
+    /// The source column's name.
+    pub from: String,
+    /// Put before every value that does not begin with it: the source's keys under one vocabulary.
+    #[serde(default)]
+    pub prefix: String,
+    /// Format of a date (`chrono::format::strftime`). Default: `%Y-%m-%d`.
+    #[serde(default = "iso")]
+    pub format: String,
+}
+
+fn iso() -> String {
+    "%Y-%m-%d".to_owned()
+}
+
+impl ColumnMapping {
+    /// The source column's name.
+    pub fn from(&self) -> &str {
+        match self {
+            ColumnMapping::Name(name) => name,
+            ColumnMapping::Full(full) => &full.from,
+        }
+    }
+
+    /// The prefix of values; empty for none.
+    pub fn prefix(&self) -> &str {
+        match self {
+            ColumnMapping::Name(_) => "",
+            ColumnMapping::Full(full) => &full.prefix,
+        }
+    }
+
+    /// The format of dates.
+    pub fn format(&self) -> &str {
+        match self {
+            ColumnMapping::Name(_) => "%Y-%m-%d",
+            ColumnMapping::Full(full) => &full.format,
+        }
+    }
+}
+
+/// What is wrong with a mapping: the path of keys to it, what, and the nearest valid words to choose from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Keys from the top of the file, such as `["tables", "patients", "columns", "dob"]`.
+    pub at: Vec<String>,
+    /// What is wrong.
+    pub what: String,
+    /// Words that would be right there; empty where there is no choice.
+    pub valid: Vec<String>,
+}
+
+impl Mapping {
+    /// The table of the common model that a source's table feeds.
+    pub fn table_of(&self, source_table: &str) -> Option<(&'static Table, &TableMapping)> {
+        let (name, mapping) = self.tables.iter().find(|(_, t)| t.source == source_table)?;
+        Some((table(name)?, mapping))
+    }
+
+    /// Everything that cannot be right whatever the data: unknown tables and columns, keys and required columns that are
+    /// not mapped, a source column used as two.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, mapping) in &self.tables {
+            let at = |rest: &[&str]| [&["tables", name.as_str()], rest].concat().iter().map(|s| (*s).to_owned()).collect();
+            let Some(table) = table(name) else {
+                let valid = rcm_core::model::TABLES.iter().map(|t| t.name.to_owned()).collect();
+                faults.push(Fault { at: at(&[]), what: format!("the common model has no table `{name}`"), valid });
+                continue;
+            };
+            for (column, m) in &mapping.columns {
+                if table.column(column).is_none() {
+                    let what = format!("table `{name}` of the common model has no column `{column}`");
+                    let valid = table.columns.iter().map(|c| c.name.to_owned()).collect();
+                    faults.push(Fault { at: at(&["columns", column]), what, valid });
+                }
+                if mapping.ignore.iter().any(|i| i == m.from()) {
+                    let what = format!("source column `{}` is mapped and ignored", m.from());
+                    faults.push(Fault { at: at(&["columns", column]), what, valid: Vec::new() });
+                }
+            }
+            for c in table.columns.iter().filter(|c| c.required.is_some()) {
+                // A full load has no watermark; whether this table needs one is for `load_config.csv` to say.
+                let needed = c.role != rcm_core::model::Role::Watermark;
+                if needed && !mapping.columns.contains_key(c.name) {
+                    let what = format!("column `{}` of the common model is required and not mapped", c.name);
+                    faults.push(Fault { at: at(&["columns"]), what, valid: Vec::new() });
+                }
+            }
+        }
+        faults
+    }
+}
+
+impl TableMapping {
+    /// Holds a delivery's columns to the mapping, before anything of it is kept.
+    ///
+    /// # Errors
+    /// Class `drift`: a mapped column that is not there, or a column that is neither mapped nor ignored.
+    pub fn check_columns(&self, names: &[&str], place: &str) -> Result<(), Problem> {
+        let drift = |what: String, hint: String| Err(Problem::new(Class::Drift, place, what).hint(hint));
+        let missing: Vec<_> =
+            self.columns.values().map(ColumnMapping::from).filter(|c| !names.contains(c)).map(|c| format!("`{c}`")).collect();
+        if !missing.is_empty() {
+            let (what, has) = (missing.join(", "), names.join(", "));
+            return drift(
+                format!("column {what} is missing (the file has: {has})"),
+                format!("deliver it, or change [tables.*.columns] of `{}` in the mapping", self.source),
+            );
+        }
+        let known = |n: &str| self.columns.values().any(|c| c.from() == n) || self.ignore.iter().any(|i| i == n);
+        let unknown: Vec<_> = names.iter().filter(|n| !known(n)).map(|n| format!("`{n}`")).collect();
+        if !unknown.is_empty() {
+            return drift(
+                format!("column {} is unknown: neither mapped nor ignored", unknown.join(", ")),
+                format!("map it, or add it to `ignore` of `{}` in the mapping", self.source),
+            );
+        }
+        Ok(())
+    }
+}

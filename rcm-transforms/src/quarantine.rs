@@ -1,0 +1,199 @@
+//! Quality rules: one pass, all failed rules of every row, none capped.
+//!
+//! Rules now (the ids are the catalogue's): `G1` a line that could not be split, `G2` key or watermark missing, `G4` a
+//! date or number that does not parse, `G5` a date before 1900 or after the run's instant, `P1` name or birth date of a
+//! patient missing, `N1` a name without which a code says nothing. Nothing yet compares two columns or two tables.
+
+use crate::conform::{Conformed, days};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, UInt64Array,
+};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use rayon::prelude::*;
+use rcm_core::Reason;
+use rcm_core::model::{Kind, Table, quarantine_schema};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows that one task checks.
+const CHUNK: usize = 16_384;
+
+/// A batch split in two; positions count in the batch that was checked.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Positions of the rows that pass, ascending.
+    pub clean: Vec<usize>,
+    /// Every row that fails, with every rule that it fails.
+    pub bad: BTreeMap<usize, Vec<Reason>>,
+}
+
+/// Checks every row against every rule. `incremental`: the watermark is the valid time and must be there.
+///
+/// ```
+/// use arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// use chrono::{Duration, Utc};
+/// use rcm_core::model::table;
+/// use rcm_transforms::{conform::Conformed, quarantine::check};
+/// use std::sync::Arc;
+///
+/// let text = |v: [Option<&str>; 2]| Arc::new(StringArray::from(v.to_vec())) as ArrayRef;
+/// let batch = RecordBatch::try_from_iter([
+///     ("hospital", text([Some("hos-a"); 2])), ("department_id", text([Some("D1"), None])), ("name", text([Some("ER"), None])),
+/// ]).unwrap();
+/// let conformed = Conformed { batch, unread: vec![] };
+/// let checked = check(table("departments").unwrap(), &conformed, false, Utc::now(), Duration::days(1));
+/// assert_eq!(checked.clean, [0]);
+/// let reasons: Vec<_> = checked.bad[&1].iter().map(|r| r.to_string()).collect();
+/// assert_eq!(reasons, ["G2 department_id: is missing", "N1 name: is missing"]);
+/// ```
+pub fn check(
+    table: &Table, conformed: &Conformed, incremental: bool, as_of: DateTime<Utc>, grace: Duration,
+) -> Checked {
+    let batch = &conformed.batch;
+    // A day belongs to the run if it has begun by `as_of + grace`.
+    let last = days((as_of + grace).date_naive());
+    let first = NaiveDate::from_ymd_opt(1900, 1, 1).map_or(i32::MIN, days);
+    let chunks: Vec<usize> = (0..batch.num_rows()).step_by(CHUNK).collect();
+    let found: Vec<(usize, Reason)> = chunks
+        .par_iter()
+        .flat_map_iter(|at| {
+            let rows = *at..(*at + CHUNK).min(batch.num_rows());
+            failed(table, batch, rows, incremental, first..=last).into_iter()
+        })
+        .collect();
+
+    let mut bad: BTreeMap<usize, Vec<Reason>> = BTreeMap::new();
+    for (row, reason) in &conformed.unread {
+        bad.entry(*row).or_default().push(reason.clone());
+    }
+    for (row, reason) in found {
+        let reasons = bad.entry(row).or_default();
+        // A cell that could not be read is null; to call it missing too would say one thing twice.
+        if !reasons.iter().any(|r| r.column == reason.column) {
+            reasons.push(reason);
+        }
+    }
+    let clean = (0..batch.num_rows()).filter(|row| !bad.contains_key(row)).collect();
+    Checked { clean, bad }
+}
+
+fn failed(
+    table: &Table, batch: &RecordBatch, rows: std::ops::Range<usize>, incremental: bool, days: std::ops::RangeInclusive<i32>,
+) -> Vec<(usize, Reason)> {
+    let mut found = Vec::new();
+    for column in table.columns {
+        let Some(cells) = batch.column_by_name(column.name) else { continue };
+        let is_watermark = column.role == rcm_core::model::Role::Watermark;
+        if let Some(rule) = column.required.filter(|_| incremental || !is_watermark) {
+            let missing = rows.clone().filter(|row| cells.is_null(*row));
+            found.extend(missing.map(|row| (row, Reason::new(rule, column.name, "is missing"))));
+        }
+        if column.kind == Kind::Date
+            && let Some(dates) = cells.as_any().downcast_ref::<Date32Array>()
+        {
+            for row in rows.clone().filter(|row| dates.is_valid(*row)) {
+                if dates.value(row) < *days.start() {
+                    found.push((row, Reason::new("G5", column.name, "is before 1900")));
+                } else if dates.value(row) > *days.end() {
+                    found.push((row, Reason::new("G5", column.name, "is after the run's as_of")));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Where a row came from, as bronze stamps it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Source block.
+    pub source: String,
+    /// File, relative to its source's root.
+    pub file: String,
+    /// Record number in the file, from 1.
+    pub row: i64,
+}
+
+/// A row that is held back.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Where from.
+    pub origin: Origin,
+    /// All reasons.
+    pub reasons: Vec<Reason>,
+    /// The line as it came, or the landed columns as JSON.
+    pub raw: String,
+}
+
+/// The rows of a quarantine table, sorted by source, file and row. `model` holds hospital and model columns of `held`, in
+/// its order ([`unread_rows`] where a line could not be split).
+///
+/// # Errors
+/// Lengths or types that do not fit.
+pub fn quarantine_rows(
+    table: &Table, model: &RecordBatch, held: &[Held], as_of: DateTime<Utc>, run_id: &str,
+) -> Result<RecordBatch, ArrowError> {
+    let mut order: Vec<usize> = (0..held.len()).collect();
+    order.sort_by(|a, b| held[*a].origin.cmp(&held[*b].origin));
+    let positions = UInt64Array::from_iter_values(order.iter().map(|i| *i as u64));
+    let model = take_record_batch(model, &positions)?;
+    let sorted = || order.iter().map(|i| &held[*i]);
+
+    let mut reasons = ListBuilder::new(StringBuilder::new()).with_field(Field::new("element", DataType::Utf8, true));
+    for h in sorted() {
+        for reason in &h.reasons {
+            reasons.values().append_value(reason.to_string());
+        }
+        reasons.append(true);
+    }
+    let text = |f: fn(&Held) -> &str| Arc::new(StringArray::from_iter_values(sorted().map(f))) as ArrayRef;
+    let n = held.len();
+    let mut arrays = model.columns().to_vec();
+    arrays.extend([
+        Arc::new(BooleanArray::from(vec![true; n])) as ArrayRef,
+        Arc::new(reasons.finish()),
+        text(|h| &h.origin.source),
+        text(|h| &h.origin.file),
+        Arc::new(Int64Array::from_iter_values(sorted().map(|h| h.origin.row))),
+        text(|h| &h.raw),
+        Arc::new(TimestampMicrosecondArray::from(vec![as_of.timestamp_micros(); n]).with_timezone("UTC")),
+        Arc::new(StringArray::from(vec![run_id; n])),
+    ]);
+    RecordBatch::try_new(Arc::new(quarantine_schema(table)), arrays)
+}
+
+/// Model columns of lines that could not be split: the hospital is all that is known.
+///
+/// # Errors
+/// None in practice: Arrow's own checks.
+pub fn unread_rows(table: &Table, hospital: &str, rows: usize) -> Result<RecordBatch, ArrowError> {
+    let fields = table.fields();
+    let arrays = fields
+        .iter()
+        .map(|f| match f.name() == rcm_core::model::HOSPITAL {
+            true => Arc::new(StringArray::from(vec![hospital; rows])) as ArrayRef,
+            false => arrow::array::new_null_array(f.data_type(), rows),
+        })
+        .collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}
+
+/// One landed row as JSON, for the `raw` column: column names to text, in the order of names.
+pub fn raw_json(landed: &RecordBatch, row: usize) -> String {
+    let schema = landed.schema();
+    let cells: serde_json::Map<String, serde_json::Value> = schema
+        .fields()
+        .iter()
+        .zip(landed.columns())
+        .filter_map(|(field, cells)| {
+            let cells = cells.as_any().downcast_ref::<StringArray>()?;
+            let value = cells.is_valid(row).then(|| cells.value(row).into());
+            Some((field.name().clone(), value.unwrap_or(serde_json::Value::Null)))
+        })
+        .collect();
+    serde_json::Value::Object(cells).to_string()
+}
