@@ -20,6 +20,7 @@ def day(workload, lake, n):
     rcm = os.environ.get("RCM_BIN") or os.path.join(REPO, "target", "debug", "rcm")
     command = [rcm, "-c", os.path.join(REPO, "examples", "two-hospitals", "rcm.toml"), "--var", f"data={workload}/day{n}",
                "--var", f"lake={lake}", "--json", "run", "--as-of", AS_OF]
+    os.makedirs(lake, exist_ok=True)
     t0 = time.perf_counter()
     try:
         run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -29,7 +30,6 @@ def day(workload, lake, n):
     if run.returncode:
         sys.stderr.write(run.stderr or run.stdout)
         sys.exit(run.returncode if run.returncode > 0 else 1)
-    os.makedirs(lake, exist_ok=True)
     shutil.copy(os.path.join(HERE, "check.sql"), lake)
     print(json.dumps({"engine": "rcm", "day": int(n), "inside_s": round(inside, 2)}))
 

@@ -16,6 +16,8 @@
 //! ```
 
 pub mod config;
-//pub mod demo;
-//pub mod pipeline;
-//pub mod report;
+pub mod demo;
+pub mod pipeline;
+pub mod query;
+pub mod report;
+pub mod status;

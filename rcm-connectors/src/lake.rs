@@ -29,3 +29,9 @@ pub use lease::Lease;
 pub use record::{Intent, Publish, TableAt, TableCommit};
 pub use state::{ReadFile, TableState};
 pub use store::Lake;
+
+/// A name for an attempt that nothing else carries: the publish number that it plans on, and chance.
+pub fn new_attempt(publish: u64) -> String {
+    let chance = uuid::Uuid::new_v4().simple().to_string();
+    format!("{publish:08}-{}", &chance[..8])
+}

@@ -1,14 +1,13 @@
 //! Parquet files whose bytes depend on the rows alone: no clock, no host, no path, constant sizes.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use std::sync::Arc;
 
 /// Rows a file at most: a constant, so that the same rows are cut the same way.
 pub const FILE_ROWS: usize = 1 << 20;
@@ -62,12 +61,15 @@ pub fn decode(bytes: bytes::Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     reader.map(|batch| batch.map_err(ParquetError::from)).collect()
 }
 
+/// The columns of a Parquet file.
+///
+/// # Errors
+/// A file that is no Parquet, or a damaged one.
+pub fn schema(bytes: bytes::Bytes) -> Result<SchemaRef, ParquetError> {
+    Ok(ParquetRecordBatchReaderBuilder::try_new(bytes)?.schema().clone())
+}
+
 /// Cuts rows into pieces of [`FILE_ROWS`], one a file; no rows, no file.
 pub fn cut(batch: &RecordBatch) -> Vec<RecordBatch> {
     (0..batch.num_rows()).step_by(FILE_ROWS).map(|at| batch.slice(at, FILE_ROWS.min(batch.num_rows() - at))).collect()
-}
-
-/// The same schema without metadata, which would end in the file.
-pub fn plain(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().iter().map(|f| f.as_ref().clone().with_metadata(Default::default())).collect::<Vec<_>>()))
 }

@@ -132,7 +132,7 @@ struct Changes {
 impl State {
     fn read(spec: &Spec, scope: Option<&str>, history: &[RecordBatch], load: &Load) -> Result<Self, Error> {
         let sources = [(history::PLACE, history), (LOAD, load.rows)];
-        let key_types = types(spec.keys(), &sources)?;
+        let key_types = types(spec.keys(), &[sources[0], sources[1], (WITHHELD, load.withheld)])?;
         let tracked_types = types(spec.tracked(), &sources)?;
         let latest_types = types(spec.latest_in_run(), &sources)?;
         let rows = [(LOAD, load.rows)];

@@ -84,14 +84,14 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             String::new()
         })
     };
-    let load_config = root.join(fill(&raw.load_config, &["load_config"]));
-    let mappings = root.join(fill(&raw.mappings, &["mappings"]));
+    let load_config = base(root, &raw.load_config).join(fill(&raw.load_config, &["load_config"]));
+    let mappings = base(root, &raw.mappings).join(fill(&raw.mappings, &["mappings"]));
     let lake = fill(&raw.lake.url, &["lake", "url"]);
     let grace = fill(&raw.run.grace, &["run", "grace"]);
     let mut sources = BTreeMap::new();
     for (name, source) in &raw.sources {
         let at = |key| ["sources", name.as_str(), key];
-        let root = root.join(fill(&source.path, &at("path")));
+        let root = base(root, &source.path).join(fill(&source.path, &at("path")));
         let files = fill(&source.files, &at("files"));
         sources.insert(name.clone(), Source { path: root, files, delivery: source.delivery });
     }
@@ -136,8 +136,14 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     for (name, source) in &sources {
         digest += &format!("{name} csv {} {:?}\n", source.files, source.delivery);
     }
-    let lake = root.join(local.unwrap_or_default());
+    let lake = base(root, &raw.lake.url).join(local.unwrap_or_default());
     Ok(File { load_config, mappings, lake, settings, sources, digest: sha256(digest.as_bytes()) })
+}
+
+/// What a path is relative to: the file's folder, or, where it begins with what was typed on the command line, the folder
+/// in which that was typed.
+fn base<'a>(root: &'a Path, value: &str) -> &'a Path {
+    if value.starts_with("${var:") { Path::new("") } else { root }
 }
 
 /// A TOML error as a problem: its line, its words, and for an unknown key the nearest that would be right.

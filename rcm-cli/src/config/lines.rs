@@ -107,6 +107,11 @@ fn one(
             LoadType::Full
         }
     };
+    let drops = sources.get(source).is_some_and(|s| s.delivery == super::Delivery::Drops);
+    if drops && load_type == LoadType::Full {
+        let hint = "give the source delivery = \"file\", or load the table incrementally".to_owned();
+        wrong(format!("a full load is one file, source `{source}` delivers drops"), hint);
+    }
     let is_active = match cell("is_active") {
         "1" => true,
         "0" => false,

@@ -1,7 +1,7 @@
 //! The audit table: one row a run, layer, source and table, success or failure, whose counts add up.
 
 use super::{Commit, DataFile, Lake};
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::DeltaTable;
 use rcm_core::model::instant;
@@ -186,5 +186,29 @@ impl Lake {
         delta.load_version(head).await.map_err(failed)?;
         let state = delta.snapshot().map_err(failed)?;
         Ok(state.transaction_version(delta.log_store().as_ref(), app).await.map_err(failed)?.is_some())
+    }
+}
+
+impl Lake {
+    /// Run, status and error of the newest attempt in the audit table; none where there is none.
+    ///
+    /// # Errors
+    /// An audit table that cannot be read.
+    pub async fn last_audit(&self) -> Result<Option<(String, String, Option<String>)>, Problem> {
+        let Some(head) = self.head(TABLE).await? else { return Ok(None) };
+        let commit = self.get(&format!("{TABLE}/_delta_log/{head:020}.json")).await?;
+        let actions = commit.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<serde_json::Value>(l).ok());
+        let path = actions.filter_map(|a| Some(a.get("add")?.get("path")?.as_str()?.to_owned())).next();
+        let Some(path) = path.map(|p| format!("{TABLE}/{p}")) else { return Ok(None) };
+        let batches = crate::parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
+        let cell = |batch: &RecordBatch, name: &str, row: usize| {
+            let column = batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>()?.clone();
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        // An attempt's row about the run as a whole is its last.
+        Ok(batches.last().filter(|b| b.num_rows() > 0).and_then(|b| {
+            let row = b.num_rows() - 1;
+            Some((cell(b, "run_id", row)?, cell(b, "status", row)?, cell(b, "error", row)))
+        }))
     }
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct ReadFile {
     /// The line that read it, `hospital.table`.
     pub load: String,
+    /// Its hospital; empty where all share the table.
+    pub hospital: String,
     /// Source block.
     pub source: String,
     /// Name, relative to the source's root.

@@ -38,6 +38,14 @@ impl Lake {
         Ok(Lake { store: Arc::new(LocalFileSystem::new()), root, url, folder })
     }
 
+    /// Opens a lake that is there, without making anything; none where there is no lake.
+    ///
+    /// # Errors
+    /// A folder that cannot be reached.
+    pub fn existing(folder: &Path) -> Result<Option<Self>, Problem> {
+        if folder.join("_rcm").is_dir() { Lake::local(folder).map(Some) } else { Ok(None) }
+    }
+
     /// The folder of a local lake.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,0 +1,57 @@
+//! One patient in memory: a feed of observations, one of which arrives late and is spliced in.
+//!
+//! Run it with `cargo ex one_patient`. You see the timeline before and after the late observation: Lyon, which first
+//! reached to the move to Paris, ends where the stay in Dijon begins.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
+use arrow::util::pretty::pretty_format_batches;
+use rcm_scd2::{Load, Outcome, Spec, apply, merge, verify};
+
+/// Days since the epoch.
+const JAN_1_2024: i32 = 19_723;
+
+/// What hospital A tells: (day of 2024, city, phone).
+fn observations(rows: &[(i32, &str, &str)]) -> Result<RecordBatch, Box<dyn Error>> {
+    let day = rows.iter().map(|(day, ..)| JAN_1_2024 + day);
+    Ok(RecordBatch::try_from_iter([
+        ("patient_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "hos-a:1042"))) as ArrayRef),
+        ("modified_on", Arc::new(Date32Array::from_iter_values(day))),
+        ("city", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1)))),
+        ("phone", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.2)))),
+    ])?)
+}
+
+#[allow(clippy::print_stdout)] // an example shows what it does
+fn show(title: &str, history: &RecordBatch) -> Result<(), Box<dyn Error>> {
+    println!("{title}\n{}\n", pretty_format_batches(std::slice::from_ref(history))?);
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // A new city opens a version; a new phone number only updates the version at hand.
+    let spec = Spec::feed(["patient_id"], ["modified_on"]).track(["city"]).latest_in_run(["phone"]).build()?;
+
+    // A feed carries its own times, so it needs no `as_of`.
+    let rows = [observations(&[(0, "Lyon", "01"), (40, "Lyon", "02"), (90, "Paris", "02")])?];
+    let first = merge(&spec, &[], &[], &Load::new(&rows, 0))?;
+    assert_eq!(first.outcomes, [Outcome::New, Outcome::NoOp, Outcome::Changed]);
+    let history = apply(&[], &first)?;
+    show("As first told:", &history)?;
+
+    // Hidden state remembers all observations: the second, which opened no version, is why Lyon comes back after Dijon.
+    let rows = [observations(&[(20, "Dijon", "01")])?];
+    let late = merge(&spec, std::slice::from_ref(&history), &[first.hidden], &Load::new(&rows, 0))?;
+    assert_eq!(late.outcomes, [Outcome::Late]);
+    let history = apply(&[history], &late)?;
+    show("After the late observation of January 21:", &history)?;
+    assert_eq!(history.num_rows(), 4);
+    verify(&spec, std::slice::from_ref(&history))?;
+
+    // The same observation again changes nothing.
+    let again = merge(&spec, &[history], &[late.hidden], &Load::new(&rows, 0))?;
+    assert!(again.is_no_op());
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! One run, from landing to gold, in the order of the data: read the modules in the order in which [`run`] calls them.
+//!
+//! [`plan`](self) → land → conform and check → merge → gold → gates → publish → audit. Nothing is visible before the
+//! intent is written; after it nothing can be lost.
+
+mod audit;
+mod conform;
+mod gates;
+mod gold;
+mod land;
+mod merge;
+mod plan;
+mod publish;
+mod select;
+mod weave;
+
+use crate::config::Project;
+use crate::report::Report;
+use chrono::{DateTime, Utc};
+use rcm_connectors::lake::Lake;
+use rcm_core::{Class, Clock, Event, Problem, Progress};
+pub(crate) use plan::{Plan, text};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only lines that match one of these (`patients`, `hos-a.*`); empty: all. Default: empty.
+    pub select: Vec<String>,
+    /// Say what would be read; write nothing. Default: false.
+    pub dry_run: bool,
+    /// Rebuild the selected tables out of the bronze archive, under today's mapping and rules. Default: false.
+    pub full_refresh: bool,
+    /// The run's instant. Default: the clock's.
+    pub as_of: Option<DateTime<Utc>>,
+    /// Threads. Default: 0, as many as the machine has.
+    pub jobs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { select: Vec::new(), dry_run: false, full_refresh: false, as_of: None, jobs: 0 }
+    }
+}
+
+/// Runs the pipeline once. Safe to repeat: what was read is not read again, what was interrupted is finished first.
+///
+/// It works on the calling thread and on threads of its own; give it a task that may block.
+pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress) -> Report {
+    let mut report = Report::new(clock.now());
+    match attempt(project, options, clock, progress, &mut report).await {
+        Ok(()) => {}
+        Err(problem) => report.problems.push(problem),
+    }
+    report.finished_at = clock.now();
+    report
+}
+
+async fn attempt(
+    project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress, report: &mut Report,
+) -> Result<(), Problem> {
+    let lines = select::lines(project, &options.select)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs)
+        .build()
+        .map_err(|e| Problem::storage("threads", e))?;
+
+    // A dry run opens what is there and makes nothing.
+    let lake = match options.dry_run {
+        true => Lake::existing(&project.lake)?,
+        false => Some(Lake::local(&project.lake)?),
+    };
+    let _lease = match &lake {
+        Some(lake) if !options.dry_run => {
+            let lease = lake.lease()?;
+            publish::finish_what_was_begun(lake, progress).await?;
+            Some(lease)
+        }
+        _ => None,
+    };
+
+    let plan = plan::make(project, options, &lines, lake.as_ref(), &pool, clock).await?;
+    report.plan(&plan);
+    if options.dry_run {
+        return Ok(());
+    }
+    let Some(lake) = lake else { return Ok(()) };
+    progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
+
+    match work(project, &plan, &lake, &pool, clock, progress, report).await {
+        Ok(()) => Ok(()),
+        Err(problem) => {
+            // What was refused or failed before the intent changed nothing; that it happened is kept.
+            if problem.class != Class::Busy && report.publish.is_none() {
+                report.refuse(&problem);
+                let rows = audit::rows(&plan, report, clock.now());
+                lake.append_audit(&plan.attempt, &rows).await?;
+            }
+            Err(problem)
+        }
+    }
+}
+
+async fn work(
+    project: &Project, plan: &plan::Plan<'_>, lake: &Lake, pool: &rayon::ThreadPool, clock: &dyn Clock,
+    progress: &dyn Progress, report: &mut Report,
+) -> Result<(), Problem> {
+    plan.refuse_late_fulls()?;
+    let landed = land::land(project, plan, lake, pool, progress, report).await?;
+    let mut tables = Vec::new();
+    for table in plan.tables() {
+        let groups = conform::groups(project, plan, table, &landed, lake).await?;
+        let checked = pool.install(|| conform::check(project, plan, table, groups, progress))?;
+        tables.push(merge::merge(project, plan, table, checked, lake, pool, report).await?);
+        progress.event(&Event::Merged { table: table.name });
+    }
+    let gold = gold::build(plan, &tables, lake, report).await?;
+    progress.event(&Event::GoldWritten { models: gold.len() });
+    gates::judge(report)?;
+    progress.event(&Event::GatesHeld);
+    publish::publish(plan, &tables, &gold, lake, clock, progress, report).await
+}

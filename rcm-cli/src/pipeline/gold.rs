@@ -1,0 +1,217 @@
+//! Step 7: the gold models, by DataFusion, over silver as this run would leave it.
+
+use super::merge::{Change, TableAfter, write};
+use super::plan::Plan;
+use crate::report::{GoldReport, Report};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use rcm_connectors::files::sha256;
+use rcm_connectors::lake::{DataFile, Lake, TableFiles};
+use rcm_core::Problem;
+use rcm_core::model::{HOSPITAL, TABLES, Table, instant, silver_schema};
+use rcm_transforms::conform::days;
+use rcm_transforms::gold::{Fact, MODELS, Model, UNKNOWN};
+use std::sync::Arc;
+
+/// Partitions of a query: a constant, so that the machine does not show in the result.
+const PARTITIONS: usize = 4;
+
+/// A gold table that was rebuilt.
+pub(super) struct Rebuilt {
+    pub(super) model: &'static Model,
+    pub(super) change: Change,
+    pub(super) digest: String,
+}
+
+/// Rebuilds the models that read something that changed, and no other.
+pub(super) async fn build(
+    plan: &Plan<'_>, tables: &[TableAfter], lake: &Lake, report: &mut Report,
+) -> Result<Vec<Rebuilt>, Problem> {
+    let due = due(plan, tables);
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let failed = |what: &str, e: DataFusionError| Problem::storage(format!("gold/{what}"), e.strip_backtrace());
+    let engine = Engine::new(plan, lake).map_err(|e| failed("engine", e))?;
+    for table in TABLES {
+        let files = match tables.iter().find(|t| t.table.name == table.name) {
+            Some(after) => after.silver.live(),
+            None => {
+                let at = plan.at("silver", table.name).and_then(|a| a.version);
+                lake.table_files(&format!("silver/{}", table.name), at).await?.files
+            }
+        };
+        engine.silver(table, &files).await.map_err(|e| failed(table.name, e))?;
+    }
+    let mut rebuilt = Vec::new();
+    for model in MODELS {
+        let place = format!("gold/{}", model.name);
+        let before = lake.table_files(&place, plan.at("gold", model.name).and_then(|a| a.version)).await?;
+        if !due.contains(&model.name) {
+            engine.kept(model, &before).await.map_err(|e| failed(model.name, e))?;
+            continue;
+        }
+        let rows = engine.query(model).await.map_err(|e| failed(model.name, e))?;
+        report.gold.push(engine.measure(model, rows.num_rows()).await.map_err(|e| failed(model.name, e))?);
+        let adds = write(lake, &place, &plan.attempt, &rows, &[]).await?;
+        let schema = rows.schema().as_ref().clone();
+        let change = Change { removes: before.files.clone(), adds, schema, before };
+        rebuilt.push(Rebuilt { model, change, digest: sha256(model.sql.as_bytes()) });
+    }
+    Ok(rebuilt)
+}
+
+fn due(plan: &Plan<'_>, tables: &[TableAfter]) -> Vec<&'static str> {
+    let changed = |silver: &&str| tables.iter().any(|t| t.table.name == *silver && t.silver.is_due());
+    let mut due: Vec<&'static str> = Vec::new();
+    for model in MODELS {
+        let at = plan.at("gold", model.name);
+        let is_due = at.is_none_or(|at| {
+            let other_instant = model.dated && plan.as_of_is_given && at.as_of != Some(plan.as_of_text());
+            other_instant || at.model != Some(sha256(model.sql.as_bytes()))
+        });
+        if is_due || model.silver.iter().any(|s| changed(&s)) || model.gold.iter().any(|g| due.contains(g)) {
+            due.push(model.name);
+        }
+    }
+    due
+}
+
+struct Engine<'a> {
+    context: SessionContext,
+    lake: &'a Lake,
+}
+
+impl<'a> Engine<'a> {
+    fn new(plan: &Plan<'_>, lake: &'a Lake) -> Result<Self, DataFusionError> {
+        let mut config = SessionConfig::new().with_target_partitions(PARTITIONS).with_information_schema(false);
+        // Plain Utf8 in and out: other readers of Delta know no views.
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+        let context = SessionContext::new_with_config(config);
+        context.register_object_store(&lake.url("").map_err(external)?, lake.object_store());
+        let catalog = context
+            .catalog("datafusion")
+            .ok_or_else(|| DataFusionError::Internal("the default catalog is missing".to_owned()))?;
+        for schema in ["stored", "silver", "gold", "run"] {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
+        }
+        let as_of = TimestampMicrosecondArray::from(vec![plan.as_of.timestamp_micros()]).with_timezone("UTC");
+        let today = Date32Array::from(vec![days(plan.as_of.date_naive())]);
+        let clock = RecordBatch::try_from_iter([("as_of", Arc::new(as_of) as ArrayRef), ("today", Arc::new(today))])?;
+        let engine = Engine { context, lake };
+        engine.memory("run.clock", clock)?;
+        Ok(engine)
+    }
+
+    fn memory(&self, name: &str, batch: RecordBatch) -> Result<(), DataFusionError> {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+        self.context.register_table(name, Arc::new(table)).map(|_| ())
+    }
+
+    /// Registers the files of a table; no files, no rows.
+    async fn files(&self, name: &str, folder: &str, files: &[DataFile], schema: &Schema) -> Result<(), DataFusionError> {
+        if files.is_empty() {
+            return self.memory(name, RecordBatch::new_empty(Arc::new(schema.clone())));
+        }
+        let url = |f: &DataFile| self.lake.url(&format!("{folder}/{}", f.path)).map(String::from).map_err(external);
+        let urls = files.iter().map(url).collect::<Result<Vec<_>, _>>()?;
+        let view = self.context.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
+        self.context.register_table(name, view).map(|_| ())
+    }
+
+    /// Shows models a silver table's current rows, and of its columns those that the tags let through.
+    async fn silver(&self, table: &Table, files: &[DataFile]) -> Result<(), DataFusionError> {
+        let stored = format!("stored.{}", table.name);
+        self.files(&stored, &format!("silver/{}", table.name), files, &silver_schema(table)).await?;
+        let hospital = table.by_hospital.then_some(HOSPITAL);
+        let columns = table.columns.iter().filter(|c| c.in_gold()).map(|c| c.name);
+        let columns: Vec<&str> = hospital.into_iter().chain(columns).chain(["surrogate_key"]).collect();
+        let sql = format!("SELECT {} FROM {stored} WHERE is_current", columns.join(", "));
+        let view = self.context.sql(&sql).await?.into_view();
+        self.context.register_table(format!("silver.{}", table.name), view).map(|_| ())
+    }
+
+    /// Registers a model that stays as it is.
+    async fn kept(&self, model: &Model, files: &TableFiles) -> Result<(), DataFusionError> {
+        let name = format!("gold.{}", model.name);
+        if files.files.is_empty() {
+            let schema = self.context.sql(model.sql).await?.schema().as_arrow().clone();
+            return self.memory(&name, RecordBatch::new_empty(Arc::new(schema)));
+        }
+        self.files(&name, &format!("gold/{}", model.name), &files.files, &Schema::empty()).await
+    }
+
+    /// Runs a model and shows its result to those that follow.
+    async fn query(&self, model: &Model) -> Result<RecordBatch, DataFusionError> {
+        let frame = self.context.sql(model.sql).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await?;
+        let rows = plain(&concat_batches(&schema, &batches)?)?;
+        self.memory(&format!("gold.{}", model.name), rows.clone())?;
+        Ok(rows)
+    }
+
+    /// Counts what the gates and the reader want to know of a model.
+    async fn measure(&self, model: &Model, rows: usize) -> Result<GoldReport, DataFusionError> {
+        let mut report = GoldReport { model: model.name.to_owned(), rows: rows as u64, ..GoldReport::default() };
+        let name = model.name;
+        let distinct = format!("SELECT COUNT(*) FROM (SELECT DISTINCT {} FROM gold.{name})", model.grain.join(", "));
+        report.repeated = rows as u64 - self.number(&distinct).await? as u64;
+        if let Some(Fact { of, money, dimensions }) = model.fact {
+            report.silver_rows = Some(self.number(&format!("SELECT COUNT(*) FROM silver.{of}")).await? as u64);
+            for column in money {
+                let cents = |from: &str| format!("SELECT COALESCE(SUM({column}), 0) FROM {from}");
+                let silver = self.cents(&cents(&format!("silver.{of}"))).await?;
+                let gold = self.cents(&cents(&format!("gold.{name}"))).await?;
+                report.money.insert((*column).to_owned(), (silver, gold));
+            }
+            for (key, dimension) in dimensions {
+                let met = format!("SELECT COUNT(*) FROM gold.{name} WHERE {key} <> '{UNKNOWN}'");
+                report.met.insert((*dimension).to_owned(), self.number(&met).await? as u64);
+            }
+        }
+        Ok(report)
+    }
+
+    async fn one(&self, sql: &str) -> Result<ArrayRef, DataFusionError> {
+        let batches = self.context.sql(sql).await?.collect().await?;
+        let first = batches.iter().find(|b| b.num_rows() > 0).map(|b| b.column(0).clone());
+        first.ok_or_else(|| DataFusionError::Internal("a count gave no row".to_owned()))
+    }
+
+    async fn number(&self, sql: &str) -> Result<i64, DataFusionError> {
+        Ok(self.one(sql).await?.as_primitive::<Int64Type>().value(0))
+    }
+
+    async fn cents(&self, sql: &str) -> Result<i64, DataFusionError> {
+        let sum = cast(&self.one(sql).await?, &DataType::Decimal128(38, 2))?;
+        let sum = sum.as_primitive::<Decimal128Type>().value(0);
+        i64::try_from(sum).map_err(|e| external(e))
+    }
+}
+
+fn external(e: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(e))
+}
+
+/// Casts a result to the few types that the lake uses, all nullable, without metadata.
+fn plain(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let to = match field.data_type() {
+            DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => instant(),
+            other => other.clone(),
+        };
+        columns.push(if column.data_type() == &to { column.clone() } else { cast(column, &to)? });
+        fields.push(Field::new(field.name(), to, true));
+    }
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new(schema, columns)?)
+}

@@ -1,0 +1,354 @@
+//! Step 6: clean rows into history, the others into quarantine; data and state files are written, nothing is visible.
+
+use super::conform::{CheckedFile, Group};
+use super::plan::Plan;
+use super::weave::{Signature, weave};
+use crate::config::Project;
+use crate::report::{Report, Taken};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
+use chrono::NaiveDate;
+use rcm_connectors::lake::{DataFile, Lake, TableFiles, TableState};
+use rcm_connectors::parquet;
+use rcm_core::model::{HOSPITAL, Table, instant, quarantine_schema, silver_schema};
+use rcm_core::{Class, LoadType, Problem, Reason};
+use rcm_scd2::{Complete, Load, Merged, Outcome, RefusalCode, Spec};
+use rcm_transforms::conform::days;
+use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A silver table as the run leaves it.
+pub(super) struct TableAfter {
+    pub(super) table: &'static Table,
+    pub(super) silver: Change,
+    pub(super) quarantine: Change,
+    /// State parts by name, the unchanged ones included; none in a table that never took anything in.
+    pub(super) state: BTreeMap<String, String>,
+    pub(super) state_changed: bool,
+}
+
+/// A Delta table before and after.
+pub(super) struct Change {
+    pub(super) before: TableFiles,
+    pub(super) removes: Vec<DataFile>,
+    pub(super) adds: Vec<DataFile>,
+    pub(super) schema: Schema,
+}
+
+impl Change {
+    /// Whether a commit is needed: files changed, or the table is not there yet.
+    pub(super) fn is_due(&self) -> bool {
+        self.before.version.is_none() || !self.adds.is_empty() || !self.removes.is_empty()
+    }
+
+    /// The live files after the run.
+    pub(super) fn live(&self) -> Vec<DataFile> {
+        let kept = self.before.files.iter().filter(|f| !self.removes.contains(f));
+        kept.chain(&self.adds).cloned().collect()
+    }
+}
+
+/// Second and third sequence of a feed, and the first, which silver keeps under its own name too.
+const SEQUENCE: [&str; 3] = ["_valid", "_read", "_place"];
+
+pub(super) async fn merge(
+    project: &Project, plan: &Plan<'_>, table: &'static Table, groups: Vec<Group<CheckedFile>>, lake: &Lake,
+    pool: &rayon::ThreadPool, report: &mut Report,
+) -> Result<TableAfter, Problem> {
+    let silver = format!("silver/{}", table.name);
+    let rebuilt = plan.rebuilt.contains(&table.name);
+    let at = plan.at("silver", table.name);
+    let silver_before = lake.table_files(&silver, at.and_then(|a| a.version)).await?;
+    let quarantine = format!("quarantine/{}", table.name);
+    let quarantine_before =
+        lake.table_files(&quarantine, plan.at("quarantine", table.name).and_then(|a| a.version)).await?;
+
+    let mut now = Now {
+        history: RecordBatch::new_empty(Arc::new(silver_schema(table))),
+        hidden: Vec::new(),
+        state: TableState::default(),
+        quarantine: Vec::new(),
+        history_changed: rebuilt,
+        hidden_changed: rebuilt,
+    };
+    let mut parts = BTreeMap::new();
+    if !rebuilt {
+        parts = at.map(|a| a.state.clone()).unwrap_or_default();
+        now.state = plan.states.get(table.name).cloned().unwrap_or_default();
+        now.history = read(lake, &silver, &silver_before, &silver_schema(table)).await?;
+        if let Some(part) = parts.get("hidden") {
+            now.hidden = parquet::decode(lake.get(part).await?).map_err(|e| Problem::storage(part, e))?;
+        }
+    }
+    let state_changed = !groups.is_empty();
+    for group in groups {
+        pool.install(|| now.take_in(project, table, &group, report))?;
+    }
+
+    let mut silver_change = Change {
+        removes: Vec::new(),
+        adds: Vec::new(),
+        schema: silver_schema(table),
+        before: silver_before,
+    };
+    if now.history_changed {
+        let statistics: Vec<&str> = ["valid_from", "valid_to", "is_current"]
+            .into_iter()
+            .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
+            .collect();
+        silver_change.removes = silver_change.before.files.clone();
+        silver_change.adds = write(lake, &silver, &plan.attempt, &now.history, &statistics).await?;
+    }
+    let mut quarantine_change = Change {
+        removes: if rebuilt { quarantine_before.files.clone() } else { Vec::new() },
+        adds: Vec::new(),
+        schema: quarantine_schema(table),
+        before: quarantine_before,
+    };
+    let held = concat(&Arc::new(quarantine_schema(table)), &now.quarantine, &quarantine)?;
+    quarantine_change.adds = write(lake, &quarantine, &plan.attempt, &held, &["row", "as_of"]).await?;
+
+    if state_changed {
+        let part = |name: &str| format!("_rcm/state/{}/{}-{name}", table.name, plan.attempt);
+        if now.hidden_changed {
+            let path = part("hidden.parquet");
+            let schema = now.hidden.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+            let bytes = parquet::encode(&schema, &now.hidden, &[]).map_err(|e| Problem::storage(&path, e))?;
+            lake.put(&path, bytes).await?;
+            parts.insert("hidden".to_owned(), path);
+        }
+        let path = part("state.json");
+        lake.put_table_state(&path, &now.state).await?;
+        parts.insert("state".to_owned(), path);
+    }
+    Ok(TableAfter { table, silver: silver_change, quarantine: quarantine_change, state: parts, state_changed })
+}
+
+/// A table while it takes in one load after the other.
+struct Now {
+    history: RecordBatch,
+    hidden: Vec<RecordBatch>,
+    state: TableState,
+    quarantine: Vec<RecordBatch>,
+    history_changed: bool,
+    hidden_changed: bool,
+}
+
+impl Now {
+    fn take_in(
+        &mut self, project: &Project, table: &'static Table, group: &Group<CheckedFile>, report: &mut Report,
+    ) -> Result<(), Problem> {
+        let broken = |e: ArrowError| Problem::storage(format!("silver/{}", table.name), e);
+        let feed = project.lines.iter().any(|l| l.table == table.name && l.load_type == LoadType::Incremental);
+        let spec = spec(table, feed, (!group.is_replay).then_some(project.settings.max_delete_share))
+            .map_err(|e| engine(table, &e))?;
+        let rows = group.files.iter().map(|f| clean_rows(table, f, feed)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let withheld = group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let as_of = group.as_of.timestamp_micros();
+        let load = Load { rows: &rows, as_of, withheld: &withheld, complete: complete(table, &group.files) };
+        let merged = rcm_scd2::merge(&spec, std::slice::from_ref(&self.history), &self.hidden, &load)
+            .map_err(|e| engine(table, &e))?;
+
+        let refused = refused(&group.files, &merged);
+        self.hold(table, group, &refused).map_err(broken)?;
+        for (n, file) in group.files.iter().enumerate() {
+            let first: usize = group.files[..n].iter().map(|f| f.clean.len()).sum();
+            let outcomes = &merged.outcomes[first..first + file.clean.len()];
+            report.took(&taken(table, feed, file, outcomes, refused.iter().filter(|(f, _, _)| *f == n).count()));
+            self.remember(file);
+        }
+        for (hospital, keys) in &merged.counts.closed_by_absence {
+            report.closed(table.name, hospital, *keys);
+        }
+        if !merged.is_no_op() {
+            let signature = Signature { as_of, run_id: &group.run_id };
+            self.history = weave(table, &self.history, &merged, &signature).map_err(broken)?;
+            self.history_changed = true;
+        }
+        if merged.hidden_changed {
+            self.hidden = vec![merged.hidden];
+            self.hidden_changed = true;
+        }
+        self.state.load_type = if feed { LoadType::Incremental } else { LoadType::Full }.to_string();
+        Ok(())
+    }
+
+    /// Adds what is held back: lines that could not be split, rows that failed a rule, rows that the engine refused.
+    fn hold(
+        &mut self, table: &Table, group: &Group<CheckedFile>, refused: &[(usize, usize, Reason)],
+    ) -> Result<(), ArrowError> {
+        let (mut models, mut held): (Vec<RecordBatch>, Vec<Held>) = (Vec::new(), Vec::new());
+        for (n, file) in group.files.iter().enumerate() {
+            models.push(unread_rows(table, &file.file.hospital, file.rejects.len())?);
+            held.extend(file.rejects.iter().cloned());
+            models.push(file.rows(file.bad.iter().map(|(row, _)| *row))?);
+            held.extend(file.bad.iter().map(|(row, reasons)| file.held(*row, reasons.clone())));
+            let of_file = || refused.iter().filter(move |(f, _, _)| *f == n);
+            models.push(file.rows(of_file().map(|(_, row, _)| *row))?);
+            held.extend(of_file().map(|(_, row, reason)| file.held(*row, vec![reason.clone()])));
+        }
+        if !held.is_empty() {
+            let schema = Arc::new(Schema::new(table.fields()));
+            let model = concat_batches(&schema, &models)?;
+            self.quarantine.push(quarantine_rows(table, &model, &held, group.as_of, &group.run_id)?);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, file: &CheckedFile) {
+        let load = &file.file.load;
+        if let Some(read) = file.watermark.and_then(date) {
+            let before = self.state.watermarks.get(load).and_then(|w| w.parse::<NaiveDate>().ok());
+            if before.is_none_or(|before| read > before) {
+                self.state.watermarks.insert(load.clone(), read.to_string());
+            }
+        }
+        self.state.files.push(file.file.clone());
+    }
+}
+
+fn date(day: i32) -> Option<NaiveDate> {
+    let epoch = NaiveDate::default();
+    debug_assert_eq!(days(epoch), 0);
+    epoch.checked_add_signed(chrono::Duration::days(i64::from(day)))
+}
+
+/// Loads map to specs so: an incremental table is a feed without deletes, a full one a snapshot whose absence closes.
+fn spec(table: &Table, feed: bool, max_delete_share: Option<f64>) -> Result<Spec, rcm_scd2::Error> {
+    if feed {
+        let spec = Spec::feed(table.business_key(), SEQUENCE);
+        return spec.track(table.tracked()).latest_in_run(table.untracked()).build();
+    }
+    let mut spec = Spec::snapshot(table.business_key()).track(table.tracked()).latest_in_run(table.untracked());
+    if table.by_hospital {
+        spec = spec.scope(HOSPITAL);
+    }
+    if let Some(share) = max_delete_share {
+        spec = spec.max_delete_ratio(share);
+    }
+    spec.build()
+}
+
+fn clean_rows(table: &Table, file: &CheckedFile, feed: bool) -> Result<RecordBatch, ArrowError> {
+    let rows = file.rows(file.clean.iter().copied())?;
+    if !feed {
+        return Ok(rows);
+    }
+    let n = rows.num_rows();
+    let valid = table.watermark().and_then(|w| rows.column_by_name(w.name)).cloned();
+    let valid = valid.ok_or_else(|| ArrowError::SchemaError("an incremental table needs a watermark".to_owned()))?;
+    let read = super::plan::instant(&file.file.as_of).map_or(0, |t| t.timestamp_micros());
+    let read = TimestampMicrosecondArray::from(vec![read; n]).with_data_type(instant());
+    let place = Int64Array::from(vec![file.file.place as i64; n]);
+    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let mut columns = rows.columns().to_vec();
+    for (name, column) in SEQUENCE.iter().zip([valid, Arc::new(read) as ArrayRef, Arc::new(place)]) {
+        fields.push(Field::new(*name, column.data_type().clone(), true));
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Keys of rows that were seen and held back: neither absent nor changed.
+fn keys_of_bad(table: &Table, file: &CheckedFile) -> Result<RecordBatch, ArrowError> {
+    let keys = table.business_key();
+    let readable = file.model.column_by_name(table.key().name).map(|c| c.logical_nulls());
+    let has_key = |row: &usize| !matches!(&readable, Some(Some(nulls)) if nulls.is_null(*row));
+    let rows = file.rows(file.bad.iter().map(|(row, _)| *row).filter(has_key))?;
+    let schema = rows.schema();
+    let positions = keys.iter().map(|k| schema.index_of(k)).collect::<Result<Vec<_>, _>>()?;
+    rows.project(&positions)
+}
+
+/// For which hospitals the load says what is absent.
+fn complete(table: &Table, files: &[CheckedFile]) -> Complete {
+    let whole = files.iter().filter(|f| f.is_complete(table.key().name));
+    match table.by_hospital {
+        true => Complete::Only(whole.map(|f| f.file.hospital.clone()).collect()),
+        false if whole.count() == files.len() => Complete::Everything,
+        false => Complete::Nothing,
+    }
+}
+
+/// `(file, row in its model, reason)` of what the engine refused.
+fn refused(files: &[CheckedFile], merged: &Merged) -> Vec<(usize, usize, Reason)> {
+    let origin: Vec<(usize, usize)> =
+        files.iter().enumerate().flat_map(|(n, f)| f.clean.iter().map(move |row| (n, *row))).collect();
+    let reason = |code| match code {
+        RefusalCode::Conflict => "another row has the same key and sequence, and other values",
+        RefusalCode::NullKey => "the key is missing",
+        RefusalCode::NullSequence => "the watermark is missing",
+    };
+    merged.refused.iter().map(|r| (origin[r.row].0, origin[r.row].1, Reason::row("G3", reason(r.code)))).collect()
+}
+
+fn taken(table: &Table, feed: bool, file: &CheckedFile, outcomes: &[Outcome], refused: usize) -> Taken {
+    let count = |outcome| outcomes.iter().filter(|o| **o == outcome).count() as u64;
+    Taken {
+        load: file.file.load.clone(),
+        rows_in: file.records(),
+        new: count(Outcome::New),
+        changed: count(Outcome::Changed),
+        late: count(Outcome::Late),
+        no_op: count(Outcome::NoOp),
+        collapsed: count(Outcome::Collapsed),
+        quarantined: (file.rejects.len() + file.bad.len() + refused) as u64,
+        reasons: {
+            let rules = file.rejects.iter().flat_map(|h| &h.reasons).chain(file.bad.iter().flat_map(|(_, r)| r));
+            let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+            for reason in rules {
+                *reasons.entry(format!("{} {}", reason.rule, reason.column).trim_end().to_owned()).or_default() += 1;
+            }
+            if refused > 0 {
+                *reasons.entry("G3".to_owned()).or_default() += refused as u64;
+            }
+            reasons
+        },
+        below_window: file.below_window,
+        incomplete: !feed && !file.is_complete(table.key().name),
+        watermark: file.watermark.and_then(date),
+    }
+}
+
+fn engine(table: &Table, error: &rcm_scd2::Error) -> Problem {
+    let place = format!("silver/{}", table.name);
+    match error {
+        rcm_scd2::Error::TooManyDeletes { .. } => Problem::new(Class::Gate, place, error.to_string())
+            .hint("deliver the table again; if it is right, raise [run] max_delete_share for this run"),
+        rcm_scd2::Error::LateSnapshot { .. } => Problem::new(Class::Gate, place, error.to_string())
+            .hint("run with an --as-of later than what the table holds"),
+        _ => Problem::new(Class::Failed, place, error.to_string()),
+    }
+}
+
+pub(super) async fn read(lake: &Lake, table: &str, files: &TableFiles, schema: &Schema) -> Result<RecordBatch, Problem> {
+    let mut batches = Vec::new();
+    for file in &files.files {
+        let path = format!("{table}/{}", file.path);
+        batches.extend(parquet::decode(lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))?);
+    }
+    concat(&Arc::new(schema.clone()), &batches, table)
+}
+
+fn concat(schema: &arrow::datatypes::SchemaRef, batches: &[RecordBatch], place: &str) -> Result<RecordBatch, Problem> {
+    concat_batches(schema, batches).map_err(|e| Problem::storage(place, e))
+}
+
+/// Writes rows as files of a table, cut at a constant number of rows.
+pub(super) async fn write(
+    lake: &Lake, table: &str, attempt: &str, rows: &RecordBatch, statistics: &[&str],
+) -> Result<Vec<DataFile>, Problem> {
+    let mut files = Vec::new();
+    for (n, piece) in parquet::cut(rows).into_iter().enumerate() {
+        let path = format!("{attempt}-{n}.parquet");
+        let (count, schema) = (piece.num_rows() as u64, piece.schema());
+        let bytes = parquet::encode(&schema, &[piece], statistics).map_err(|e| Problem::storage(&path, e))?;
+        let size = bytes.len() as u64;
+        lake.put(&format!("{table}/{path}"), bytes).await?;
+        files.push(DataFile { path, size, rows: count });
+    }
+    Ok(files)
+}

@@ -1,0 +1,243 @@
+//! Step 1: what is there to read, and under which name the run goes.
+
+use super::Options;
+use crate::config::{Delivery, Project};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use rayon::prelude::*;
+use rcm_connectors::files::{sha256, sha256_of};
+use rcm_connectors::lake::{Lake, Publish, TableState};
+use rcm_core::model::{TABLES, Table};
+use rcm_core::{Class, Clock, LoadLine, LoadType, Problem};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A run, before it reads the first row.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) as_of: DateTime<Utc>,
+    /// Whether the instant was given: only then dated gold tables follow it where nothing else changed.
+    pub(super) as_of_is_given: bool,
+    pub(crate) run_id: String,
+    pub(crate) attempt: String,
+    /// The number under which the run will publish.
+    pub(super) publish: u64,
+    pub(super) previous: Option<Publish>,
+    pub(super) states: BTreeMap<&'static str, TableState>,
+    pub(crate) loads: Vec<PlannedLoad<'a>>,
+    /// Tables that are rebuilt from the archive.
+    pub(crate) rebuilt: Vec<&'static str>,
+}
+
+/// A line of `load_config.csv` and its files.
+#[derive(Debug)]
+pub(crate) struct PlannedLoad<'a> {
+    pub(crate) line: &'a LoadLine,
+    /// Not read yet.
+    pub(crate) files: Vec<PlannedFile>,
+    /// Read by an earlier run and unchanged.
+    pub(crate) known: usize,
+    /// Why the line cannot be read.
+    pub(crate) problem: Option<Problem>,
+}
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedFile {
+    /// Relative to its source's root, with `/`.
+    pub(crate) name: String,
+    pub(super) path: PathBuf,
+    pub(super) sha256: String,
+    /// Third sequence of its rows.
+    pub(super) place: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// Lines with something to read.
+    pub(super) fn to_read(&self) -> impl Iterator<Item = &PlannedLoad<'a>> {
+        self.loads.iter().filter(|l| !l.files.is_empty() && l.problem.is_none())
+    }
+
+    /// Silver tables that this run touches: those with something to read, those to rebuild, and in a new lake all.
+    pub(super) fn tables(&self) -> Vec<&'static Table> {
+        let touched = |t: &&Table| {
+            self.at("silver", t.name).is_none()
+                || self.rebuilt.contains(&t.name)
+                || self.to_read().any(|l| l.line.table == t.name)
+        };
+        TABLES.iter().filter(touched).collect()
+    }
+
+    /// Where a table stood at the last publish.
+    pub(super) fn at(&self, layer: &str, table: &str) -> Option<&rcm_connectors::lake::TableAt> {
+        self.previous.as_ref()?.tables.get(&format!("{layer}/{table}"))
+    }
+
+    /// The run's instant as text.
+    pub(super) fn as_of_text(&self) -> String {
+        text(self.as_of)
+    }
+
+    /// A full load says what is there *at* an instant; two that differ cannot both be true at one.
+    pub(super) fn refuse_late_fulls(&self) -> Result<(), Problem> {
+        for load in self.to_read().filter(|l| l.line.load_type == LoadType::Full) {
+            let Some(last) = self.states.get(load.line.table).and_then(|s| s.last(&load.line.name())) else { continue };
+            if instant(&last.as_of).is_some_and(|last| last >= self.as_of) {
+                let what = format!(
+                    "the file differs from the one loaded as of {}, and this run's as_of is {}: not later",
+                    last.as_of,
+                    self.as_of_text()
+                );
+                return Err(Problem::new(Class::Gate, load.line.name(), what)
+                    .hint("run with a later --as-of, or take the file out of landing"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An instant as records and messages hold it.
+pub(crate) fn text(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// An instant out of a record.
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    text.parse().ok()
+}
+
+pub(super) async fn make<'a>(
+    project: &Project, options: &Options, lines: &[&'a LoadLine], lake: Option<&Lake>, pool: &rayon::ThreadPool,
+    clock: &dyn Clock,
+) -> Result<Plan<'a>, Problem> {
+    let as_of = options.as_of.unwrap_or_else(|| clock.now()).trunc_subsecs(6);
+    let previous = match lake {
+        Some(lake) => lake.newest().await?,
+        None => None,
+    };
+    let mut states = BTreeMap::new();
+    for table in TABLES {
+        let part = previous.as_ref().and_then(|p| p.tables.get(&format!("silver/{}", table.name))?.state.get("state"));
+        if let (Some(lake), Some(part)) = (lake, part) {
+            states.insert(table.name, lake.table_state(part).await?);
+        }
+    }
+    let rebuilt: Vec<&'static str> = TABLES
+        .iter()
+        .map(|t| t.name)
+        .filter(|t| options.full_refresh && states.contains_key(t) && lines.iter().any(|l| l.table == *t))
+        .collect();
+    for line in lines {
+        refuse_other_load_type(line, states.get(line.table), rebuilt.contains(&line.table))?;
+    }
+
+    let as_of_text = text(as_of);
+    let load = |line: &&'a LoadLine| {
+        let state = states.get(line.table);
+        match files(project, line, state, &as_of_text) {
+            Ok((files, known)) => PlannedLoad { line, files, known, problem: None },
+            Err(problem) => PlannedLoad { line, files: Vec::new(), known: 0, problem: Some(problem) },
+        }
+    };
+    let loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
+
+    // The name is known before the first byte is written, and says what the run was told and what it read.
+    let mut name = format!("{as_of_text}\n{}\n", project.digest);
+    for load in &loads {
+        for file in &load.files {
+            name += &format!("{} {} {}\n", load.line.name(), file.name, file.sha256);
+        }
+    }
+    for table in &rebuilt {
+        name += &format!("rebuild {table}\n");
+    }
+    let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
+    Ok(Plan {
+        as_of,
+        as_of_is_given: options.as_of.is_some(),
+        run_id: sha256(name.as_bytes())[..16].to_owned(),
+        attempt: rcm_connectors::lake::new_attempt(publish),
+        publish,
+        previous,
+        states,
+        loads,
+        rebuilt,
+    })
+}
+
+fn refuse_other_load_type(line: &LoadLine, state: Option<&TableState>, is_rebuilt: bool) -> Result<(), Problem> {
+    match state {
+        Some(s) if !is_rebuilt && !s.load_type.is_empty() && s.load_type != line.load_type.to_string() => {
+            let what = format!("is {} now, its history was built by {} loads", line.load_type, s.load_type);
+            Err(Problem::new(Class::Config, format!("load_config.csv:{}: {}", line.line, line.name()), what)
+                .hint(format!("change it back, or rebuild with `rcm run --full-refresh --select {}`", line.table)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files of a line that are still to be read, and how many are known.
+fn files(
+    project: &Project, line: &LoadLine, state: Option<&TableState>, as_of: &str,
+) -> Result<(Vec<PlannedFile>, usize), Problem> {
+    let name = line.name();
+    let source = project.sources.get(&line.source).ok_or_else(|| {
+        Problem::new(Class::Config, name.clone(), format!("source `{}` is not configured", line.source))
+    })?;
+    let pattern = line
+        .files
+        .as_deref()
+        .unwrap_or(&source.files)
+        .replace("{database}", &line.source)
+        .replace("{datasource}", &line.hospital)
+        .replace("{table}", line.bronze_table())
+        .replace("{targetpath}", &line.target_path);
+    let found = matching(&source.path, &pattern, &name)?;
+    if source.delivery == Delivery::File && found.len() != 1 {
+        let what = match found.len() {
+            0 => format!("no file `{pattern}` in {}, expected one", source.path.display()),
+            n => format!("{n} files match `{pattern}` in {}, expected one", source.path.display()),
+        };
+        return Err(Problem::new(Class::Failed, name, what)
+            .hint("deliver one file, or declare the source with delivery = \"drops\""));
+    }
+
+    let (mut files, mut known) = (Vec::new(), 0);
+    let mut place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
+    for (file, path) in found {
+        let sha256 = sha256_of(&path, &format!("{name}: {file}"))?;
+        let is_known = state.is_some_and(|s| match source.delivery {
+            Delivery::Drops => s.has(&name, &file, &sha256),
+            // A file that went back to an older content is a new delivery: only the last one counts.
+            Delivery::File => s.last(&name).is_some_and(|last| last.sha256 == sha256),
+        });
+        if is_known {
+            known += 1;
+        } else {
+            files.push(PlannedFile { name: file, path, sha256, place });
+            place += 1;
+        }
+    }
+    Ok((files, known))
+}
+
+/// Files below a root that match a pattern, by name.
+fn matching(root: &Path, pattern: &str, load: &str) -> Result<Vec<(String, PathBuf)>, Problem> {
+    if !root.is_dir() {
+        return Err(Problem::new(Class::Failed, load, format!("folder {} does not exist", root.display()))
+            .hint("correct the source's path in rcm.toml, or wait for the delivery"));
+    }
+    let whole = format!("{}/{pattern}", glob::Pattern::escape(&root.to_string_lossy()));
+    let paths = glob::glob(&whole)
+        .map_err(|e| Problem::new(Class::Config, load, format!("files `{pattern}` is no pattern: {}", e.msg)))?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|e| Problem::storage(load, e.error()))?;
+        if path.is_file() {
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+            found.push((parts.join("/"), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}

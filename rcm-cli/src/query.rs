@@ -1,0 +1,75 @@
+//! The lake's tables as one publish left them, for SQL.
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use arrow::array::RecordBatch;
+use rcm_connectors::lake::Lake;
+use rcm_core::{Class, Problem};
+use std::sync::Arc;
+
+/// Tables named `layer.table`, all of one run: never a mixture of two.
+pub struct Tables(SessionContext);
+
+impl Tables {
+    /// Opens the newest publish of a lake. A table without rows is left out.
+    ///
+    /// # Errors
+    /// A lake without a publish, or storage that fails.
+    pub async fn newest(lake: &Lake) -> Result<Tables, Problem> {
+        let publish = lake.newest().await?.ok_or_else(|| {
+            Problem::new(Class::Failed, lake.folder().display().to_string(), "nothing was published here yet").hint("`rcm run` first")
+        })?;
+        let mut config = SessionConfig::new();
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        let context = SessionContext::new_with_config(config);
+        let tables = Tables(context);
+        tables.schemas().map_err(|e| Problem::storage("query", e))?;
+        for (name, at) in &publish.tables {
+            let files = lake.table_files(name, at.version).await?.files;
+            let urls = files.iter().map(|f| Ok(lake.url(&format!("{name}/{}", f.path))?.into()));
+            let urls = urls.collect::<Result<Vec<String>, Problem>>()?;
+            if !urls.is_empty() {
+                tables.register(&name.replace('/', "."), urls).await.map_err(|e| Problem::storage(name, e))?;
+            }
+        }
+        Ok(tables)
+    }
+
+    fn schemas(&self) -> Result<(), DataFusionError> {
+        let Some(catalog) = self.0.catalog("datafusion") else { return Ok(()) };
+        for schema in ["silver", "quarantine", "gold"] {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
+        }
+        Ok(())
+    }
+
+    async fn register(&self, name: &str, urls: Vec<String>) -> Result<(), DataFusionError> {
+        let view = self.0.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
+        self.0.register_table(name, view).map(|_| ())
+    }
+
+    /// Whether a table has rows.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.table_exist(name).unwrap_or(false)
+    }
+
+    /// The answer to a query.
+    ///
+    /// # Errors
+    /// SQL that cannot be run.
+    pub async fn sql(&self, sql: &str) -> Result<Vec<RecordBatch>, Problem> {
+        let failed = |e: DataFusionError| Problem::new(Class::Failed, "query", e.strip_backtrace());
+        self.0.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)
+    }
+
+    /// The answer as a table in text.
+    ///
+    /// # Errors
+    /// As [`Tables::sql`].
+    pub async fn show(&self, sql: &str) -> Result<String, Problem> {
+        let batches = self.sql(sql).await?;
+        let table = arrow::util::pretty::pretty_format_batches(&batches).map_err(|e| Problem::storage("query", e))?;
+        Ok(table.to_string())
+    }
+}
