@@ -95,7 +95,9 @@ def compare(path):
     for name, read in READERS.items():
         try:
             table = {c: [plain(v) for v in values] for c, values in read(path).items()}
-        except Exception as e:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as e:  # a panic in Polars is no Exception
             bad.append(f"{name} cannot read it: {type(e).__name__}")
             continue
         columns = sorted(table)

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
+use arrow::compute::{sort_to_indices, take_record_batch};
 use arrow::util::pretty::pretty_format_batches;
 use rcm_scd2::{Load, Outcome, Spec, apply, merge, verify};
 
@@ -24,10 +25,13 @@ fn observations(rows: &[(i32, &str, &str)]) -> Result<RecordBatch, Box<dyn Error
     ])?)
 }
 
+/// The table in order of time, printed and returned.
 #[allow(clippy::print_stdout)] // an example shows what it does
-fn show(title: &str, history: &RecordBatch) -> Result<(), Box<dyn Error>> {
-    println!("{title}\n{}\n", pretty_format_batches(std::slice::from_ref(history))?);
-    Ok(())
+fn show(title: &str, history: &RecordBatch) -> Result<String, Box<dyn Error>> {
+    let order = sort_to_indices(&history["valid_from"], None, None)?;
+    let timeline = pretty_format_batches(&[take_record_batch(history, &order)?])?.to_string();
+    println!("{title}\n{timeline}\n");
+    Ok(timeline)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,8 +50,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let late = merge(&spec, std::slice::from_ref(&history), &[first.hidden], &Load::new(&rows, 0))?;
     assert_eq!(late.outcomes, [Outcome::Late]);
     let history = apply(&[history], &late)?;
-    show("After the late observation of January 21:", &history)?;
-    assert_eq!(history.num_rows(), 4);
+    let timeline = show("After the late observation of January 21:", &history)?;
+    let expected = "\
++------------+-------+-------+----------------------+----------------------+------------+
+| patient_id | city  | phone | valid_from           | valid_to             | is_current |
++------------+-------+-------+----------------------+----------------------+------------+
+| hos-a:1042 | Lyon  | 01    | 2024-01-01T00:00:00Z | 2024-01-21T00:00:00Z | false      |
+| hos-a:1042 | Dijon | 01    | 2024-01-21T00:00:00Z | 2024-02-10T00:00:00Z | false      |
+| hos-a:1042 | Lyon  | 02    | 2024-02-10T00:00:00Z | 2024-03-31T00:00:00Z | false      |
+| hos-a:1042 | Paris | 02    | 2024-03-31T00:00:00Z |                      | true       |
++------------+-------+-------+----------------------+----------------------+------------+";
+    assert_eq!(timeline, expected);
     verify(&spec, std::slice::from_ref(&history))?;
 
     // The same observation again changes nothing.

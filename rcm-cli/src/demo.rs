@@ -72,7 +72,11 @@ pub fn init(dir: &Path, as_of: DateTime<Utc>) -> Result<(), Problem> {
 /// A folder that is neither empty nor a demo's, another `as_of` than the folder was made with, a folder that cannot be
 /// written. What goes wrong in a run stands in its report.
 pub async fn run(
-    dir: &Path, as_of: Option<DateTime<Utc>>, jobs: usize, clock: &dyn Clock, progress: &dyn Progress,
+    dir: &Path,
+    as_of: Option<DateTime<Utc>>,
+    jobs: usize,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Demo, Vec<Problem>> {
     let one = |p: Problem| vec![p];
@@ -107,8 +111,13 @@ pub async fn run(
 }
 
 async fn once(
-    dir: &Path, as_of: DateTime<Utc>, jobs: usize, clock: &dyn Clock, progress: &dyn Progress,
-    say: &mut (dyn FnMut(&str) + Send), demo: &mut Demo,
+    dir: &Path,
+    as_of: DateTime<Utc>,
+    jobs: usize,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    say: &mut (dyn FnMut(&str) + Send),
+    demo: &mut Demo,
 ) -> Result<bool, Vec<Problem>> {
     let project = Project::open(&dir.join("rcm.toml"), &Vars::default())?;
     let options = Options { as_of: Some(as_of), jobs, ..Options::default() };
@@ -169,7 +178,9 @@ fn deliver(dir: &Path, files: Vec<File>) -> Result<(), Problem> {
     for file in files {
         let path = dir.join(&file.path);
         let parent = path.parent().unwrap_or(dir);
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, &file.bytes)).map_err(|e| cannot(&path, &e))?;
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&path, &file.bytes))
+            .map_err(|e| cannot(&path, &e))?;
     }
     Ok(())
 }

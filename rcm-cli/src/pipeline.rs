@@ -17,9 +17,9 @@ mod weave;
 use crate::config::Project;
 use crate::report::Report;
 use chrono::{DateTime, Utc};
+pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Clock, Event, Problem, Progress};
-pub(crate) use plan::{Plan, text};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ impl Default for Options {
 /// It works on the calling thread and on threads of its own; give it a task that may block.
 pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress) -> Report {
     let mut report = Report::new(clock.now());
+    report.dry_run = options.dry_run;
     match attempt(project, options, clock, progress, &mut report).await {
         Ok(()) => {}
         Err(problem) => report.problems.push(problem),
@@ -56,7 +57,11 @@ pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progre
 }
 
 async fn attempt(
-    project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress, report: &mut Report,
+    project: &Project,
+    options: &Options,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    report: &mut Report,
 ) -> Result<(), Problem> {
     let lines = select::lines(project, &options.select)?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -93,7 +98,8 @@ async fn attempt(
             if problem.class != Class::Busy && report.publish.is_none() {
                 report.refuse(&problem);
                 let rows = audit::rows(&plan, report, clock.now());
-                lake.append_audit(&plan.attempt, &rows).await?;
+                // Where the lake cannot be written, the first problem is the one to act on.
+                let _ = lake.append_audit(&plan.attempt, &rows).await;
             }
             Err(problem)
         }
@@ -101,8 +107,13 @@ async fn attempt(
 }
 
 async fn work(
-    project: &Project, plan: &plan::Plan<'_>, lake: &Lake, pool: &rayon::ThreadPool, clock: &dyn Clock,
-    progress: &dyn Progress, report: &mut Report,
+    project: &Project,
+    plan: &plan::Plan<'_>,
+    lake: &Lake,
+    pool: &rayon::ThreadPool,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    report: &mut Report,
 ) -> Result<(), Problem> {
     plan.refuse_late_fulls()?;
     let landed = land::land(project, plan, lake, pool, progress, report).await?;

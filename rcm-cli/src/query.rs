@@ -1,9 +1,9 @@
 //! The lake's tables as one publish left them, for SQL.
 
+use arrow::array::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use arrow::array::RecordBatch;
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Problem};
 use std::sync::Arc;
@@ -18,11 +18,13 @@ impl Tables {
     /// A lake without a publish, or storage that fails.
     pub async fn newest(lake: &Lake) -> Result<Tables, Problem> {
         let publish = lake.newest().await?.ok_or_else(|| {
-            Problem::new(Class::Failed, lake.folder().display().to_string(), "nothing was published here yet").hint("`rcm run` first")
+            Problem::new(Class::Failed, lake.folder().display().to_string(), "nothing was published here yet")
+                .hint("`rcm run` first")
         })?;
         let mut config = SessionConfig::new();
         config.options_mut().execution.parquet.schema_force_view_types = false;
         let context = SessionContext::new_with_config(config);
+        context.register_object_store(&lake.url("")?, lake.object_store());
         let tables = Tables(context);
         tables.schemas().map_err(|e| Problem::storage("query", e))?;
         for (name, at) in &publish.tables {

@@ -22,6 +22,10 @@ pub struct Report {
     pub started_at: DateTime<Utc>,
     /// Wall clock.
     pub finished_at: DateTime<Utc>,
+    /// Whether the run only planned.
+    pub dry_run: bool,
+    /// Tables that the run rebuilds out of the archive.
+    pub rebuilt: Vec<&'static str>,
     /// Number of the publish; none where nothing changed or nothing was published.
     pub publish: Option<u64>,
     /// Lines of `load_config.csv`.
@@ -145,6 +149,8 @@ impl Report {
             as_of: None,
             started_at: now,
             finished_at: now,
+            dry_run: false,
+            rebuilt: Vec::new(),
             publish: None,
             loads: Vec::new(),
             gold: Vec::new(),
@@ -155,6 +161,7 @@ impl Report {
     pub(crate) fn plan(&mut self, plan: &Plan<'_>) {
         self.run_id = plan.run_id.clone();
         self.as_of = Some(plan.as_of);
+        self.rebuilt.clone_from(&plan.rebuilt);
         for load in &plan.loads {
             let line = load.line;
             let status = match (&load.problem, load.files.is_empty()) {

@@ -34,6 +34,8 @@ pub struct Rows {
     pub batch: RecordBatch,
     /// Record number of each row.
     pub rows: Vec<i64>,
+    /// Line of the file on which each row begins.
+    pub lines: Vec<i64>,
 }
 
 /// What a file held: rows + rejects = records.
@@ -91,18 +93,19 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
         let (start, line) = record.position().map_or((start, line), |p| (p.byte(), p.line()));
         let end = reader.position().byte();
         let raw = raw(bytes, start, end);
-        let what = if end as usize == bytes.len() && spans_lines(raw) && raw.iter().filter(|b| **b == b'"').count() % 2 == 1 {
-            Some("a quote is never closed".to_owned())
-        } else if record.len() != width {
-            Some(format!("{} field{}, expected {width}", record.len(), if record.len() == 1 { "" } else { "s" }))
-        } else if record.iter().any(|f| std::str::from_utf8(f).is_err()) {
-            Some("bytes that are no UTF-8".to_owned())
-        } else {
-            None
-        };
+        let what =
+            if end as usize == bytes.len() && spans_lines(raw) && raw.iter().filter(|b| **b == b'"').count() % 2 == 1 {
+                Some("a quote is never closed".to_owned())
+            } else if record.len() != width {
+                Some(format!("{} field{}, expected {width}", record.len(), if record.len() == 1 { "" } else { "s" }))
+            } else if record.iter().any(|f| std::str::from_utf8(f).is_err()) {
+                Some("bytes that are no UTF-8".to_owned())
+            } else {
+                None
+            };
         match what {
             Some(what) => landing.rejects.push(Reject { row, line, byte: start, what, raw: raw.to_vec() }),
-            None => columns.push(&record, row),
+            None => columns.push(&record, row, line),
         }
         if columns.rows.len() == BATCH_ROWS {
             landing.batches.push(columns.finish(&schema, place)?);
@@ -151,25 +154,27 @@ fn header(record: &csv::ByteRecord, place: &str) -> Result<SchemaRef, Problem> {
 struct Columns {
     builders: Vec<StringBuilder>,
     rows: Vec<i64>,
+    lines: Vec<i64>,
 }
 
 impl Columns {
     fn new(width: usize) -> Self {
-        Columns { builders: (0..width).map(|_| StringBuilder::new()).collect(), rows: Vec::new() }
+        Columns { builders: (0..width).map(|_| StringBuilder::new()).collect(), rows: Vec::new(), lines: Vec::new() }
     }
 
     /// The caller has checked width and encoding.
-    fn push(&mut self, record: &csv::ByteRecord, row: u64) {
+    fn push(&mut self, record: &csv::ByteRecord, row: u64, line: u64) {
         for (builder, field) in self.builders.iter_mut().zip(record) {
             builder.append_value(std::str::from_utf8(field).unwrap_or_default());
         }
         self.rows.push(row as i64);
+        self.lines.push(line as i64);
     }
 
     fn finish(&mut self, schema: &SchemaRef, place: &str) -> Result<Rows, Problem> {
         let arrays: Vec<ArrayRef> = self.builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| Problem::storage(place, e))?;
-        Ok(Rows { batch, rows: std::mem::take(&mut self.rows) })
+        Ok(Rows { batch, rows: std::mem::take(&mut self.rows), lines: std::mem::take(&mut self.lines) })
     }
 }
 
@@ -186,6 +191,7 @@ mod tests {
         let places: Vec<_> = landing.rejects.iter().map(|r| (r.row, r.line, r.raw.as_slice())).collect();
         assert_eq!(places, [(2, 4, b"3".as_slice()), (4, 7, b"5,6,7"), (5, 8, b"\xff,1")]);
         assert_eq!(landing.batches[0].rows, [1, 3, 6]);
+        assert_eq!(landing.batches[0].lines, [2, 5, 9]);
     }
 
     #[test]

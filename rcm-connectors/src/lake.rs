@@ -18,6 +18,7 @@
 mod audit;
 mod delta;
 mod lease;
+mod local;
 mod record;
 mod redo;
 mod state;

@@ -216,6 +216,7 @@ pub fn quarantine_schema(table: &Table) -> Schema {
         Field::new("source", DataType::Utf8, true),
         Field::new("file", DataType::Utf8, true),
         Field::new("row", DataType::Int64, true),
+        Field::new("line", DataType::Int64, true),
         Field::new("raw", DataType::Utf8, true),
         Field::new("as_of", instant(), true),
         Field::new("run_id", DataType::Utf8, true),
@@ -248,9 +249,16 @@ mod tests {
 
     #[test]
     fn gold_sees_no_name_number_or_address_of_a_patient() {
-        for (table, column) in [("patients", "ssn"), ("patients", "first_name"), ("patients", "last_name"), ("patients", "middle_name"),
-            ("patients", "phone_number"), ("patients", "address"), ("transactions", "medicaid_id"), ("transactions", "medicare_id")]
-        {
+        for (table, column) in [
+            ("patients", "ssn"),
+            ("patients", "first_name"),
+            ("patients", "last_name"),
+            ("patients", "middle_name"),
+            ("patients", "phone_number"),
+            ("patients", "address"),
+            ("transactions", "medicaid_id"),
+            ("transactions", "medicare_id"),
+        ] {
             let column = super::table(table).and_then(|t| t.column(column)).expect("a column of the model");
             assert!(!column.in_gold(), "{table}.{}", column.name);
             assert!(!column.may_have_statistics());

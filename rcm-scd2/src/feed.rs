@@ -2,7 +2,6 @@
 
 mod fold;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -12,7 +11,7 @@ use rayon::prelude::*;
 use crate::columns::{first_null, instants, pick, present, read, read_rows, types};
 use crate::history::{self, Interval, intervals, with_offsets};
 use crate::opens::{Observed, Open, fields};
-use crate::rows::{Encoded, Encoder};
+use crate::rows::{Encoded, Encoder, Encoders, Numbers};
 use crate::{Close, Counts, Error, Fault, Load, Merged, Outcome, RefusalCode, Refused, Spec};
 
 const HIDDEN: &str = "hidden";
@@ -59,20 +58,12 @@ struct Observations {
     encoders: Encoders,
 }
 
-struct Encoders {
-    key_types: Vec<DataType>,
-    tracked_types: Vec<DataType>,
-    latest_types: Vec<DataType>,
-    keys: Encoder,
-    tracked: Encoder,
-    latest: Encoder,
-}
-
 /// An observation of a key that the load touches.
 struct Event {
     key: usize,
     /// Position among all observations.
     at: usize,
+    instant: i64,
     /// Position among the encoded values.
     value: usize,
 }
@@ -80,7 +71,7 @@ struct Event {
 /// The events of the touched keys, in order of key and sequence.
 struct Events<'a> {
     list: Vec<Event>,
-    keys: HashMap<&'a [u8], usize>,
+    keys: Numbers<'a>,
     tracked: Encoded,
     latest: Encoded,
 }
@@ -130,6 +121,7 @@ impl Observations {
         let key_types = types(spec.keys(), &with_history)?;
         let tracked_types = types(spec.tracked(), &with_history)?;
         let latest_types = types(spec.latest_in_run(), &with_history)?;
+        let encoders = Encoders::new(key_types, tracked_types, latest_types)?;
         let sequence_types = types(sequence, &sources)?;
         if let (Some(column), Some(found)) = (sequence.first(), sequence_types.first())
             && !matches!(found, DataType::Date32 | DataType::Timestamp(..) | DataType::Null)
@@ -139,9 +131,9 @@ impl Observations {
         }
 
         let columns = Observed {
-            keys: read(&sources, spec.keys(), &key_types)?,
-            tracked: read(&sources, spec.tracked(), &tracked_types)?,
-            latest: read(&sources, spec.latest_in_run(), &latest_types)?,
+            keys: read(&sources, spec.keys(), &encoders.key_types)?,
+            tracked: read(&sources, spec.tracked(), &encoders.tracked_types)?,
+            latest: read(&sources, spec.latest_in_run(), &encoders.latest_types)?,
         };
         let sequence_columns = read(&sources, sequence, &sequence_types)?;
         let stored: usize = hidden.iter().map(RecordBatch::num_rows).sum();
@@ -155,14 +147,6 @@ impl Observations {
             Error::OutOfRange { place, column: sequence.first().cloned().unwrap_or_default(), row }
         })?;
 
-        let encoders = Encoders {
-            keys: Encoder::new(&key_types)?,
-            tracked: Encoder::new(&tracked_types)?,
-            latest: Encoder::new(&latest_types)?,
-            key_types,
-            tracked_types,
-            latest_types,
-        };
         Ok(Observations {
             keys: encoders.keys.encode(&columns.keys)?,
             sequences: Encoder::new(&sequence_types)?.encode(&sequence_columns)?,
@@ -177,7 +161,7 @@ impl Observations {
     /// Sets rows without key or sequence aside and gathers all observations of the keys of the others.
     fn events_of_touched_keys(&self, changes: &mut Changes) -> Result<Events<'_>, Error> {
         let (keyed, sequenced) = (present(&self.columns.keys), present(&self.sequence));
-        let mut keys = HashMap::new();
+        let mut keys = Numbers::with_capacity_and_hasher(self.instants.len() - self.stored, Default::default());
         let mut list = Vec::new();
         for at in self.stored..self.instants.len() {
             if keyed.as_ref().is_some_and(|keyed| keyed.is_null(at)) {
@@ -187,17 +171,21 @@ impl Observations {
             } else {
                 let next = keys.len();
                 let key = *keys.entry(self.keys.get(at)).or_insert(next);
-                list.push(Event { key, at, value: list.len() });
+                list.push(Event { key, at, instant: self.instants[at], value: list.len() });
             }
         }
         for at in 0..self.stored {
             if let Some(key) = keys.get(self.keys.get(at)) {
-                list.push(Event { key: *key, at, value: list.len() });
+                list.push(Event { key: *key, at, instant: self.instants[at], value: list.len() });
             }
         }
         let tracked = self.encoders.tracked.encode(&pick(&self.columns.tracked, list.iter().map(|event| event.at))?)?;
         let latest = self.encoders.latest.encode(&pick(&self.columns.latest, list.iter().map(|event| event.at))?)?;
-        list.par_sort_unstable_by_key(|event| (event.key, self.sequences.get(event.at), event.at));
+        // Instants are in the order of the sequences that begin with them, and at hand.
+        list.par_sort_unstable_by(|a, b| {
+            let rest = |event: &Event| (self.sequences.get(event.at), event.at);
+            (a.key, a.instant).cmp(&(b.key, b.instant)).then_with(|| rest(a).cmp(&rest(b)))
+        });
         Ok(Events { list, keys, tracked, latest })
     }
 
@@ -250,7 +238,7 @@ impl Observations {
         Ok(Merged {
             closes: changes.closes,
             withdrawals: changes.withdrawals,
-            opens: self.columns.batch(spec, &self.keys, changes.opens)?,
+            opens: self.columns.batch(spec, &self.keys, &changes.opens)?,
             hidden_changed: !changes.remembered.is_empty(),
             hidden: self.hidden(spec, sequence, changes.remembered)?,
             counts: Counts::of(&outcomes),
@@ -259,12 +247,14 @@ impl Observations {
         })
     }
 
-    fn hidden(&self, spec: &Spec, sequence: &[String], mut remembered: Vec<usize>) -> Result<RecordBatch, Error> {
-        let order = |at: &usize| (self.keys.get(*at), self.sequences.get(*at));
-        remembered.par_sort_unstable_by_key(order);
+    fn hidden(&self, spec: &Spec, sequence: &[String], remembered: Vec<usize>) -> Result<RecordBatch, Error> {
         // Hidden state is sorted already unless somebody rewrote it, and a stable sort merges two runs in one pass.
-        let mut rows: Vec<usize> = (0..self.stored).chain(remembered).collect();
-        rows.sort_by(|a, b| order(a).cmp(&order(b)));
+        let order = |at: usize| (self.keys.get(at), self.sequences.get(at), at);
+        let mut added: Vec<_> = remembered.into_iter().map(order).collect();
+        added.par_sort_unstable();
+        let mut rows: Vec<_> = (0..self.stored).map(order).chain(added).collect();
+        rows.sort();
+        let rows = rows.into_iter().map(|(_, _, at)| at);
 
         let columns = &self.columns;
         let mut schema = fields(spec.keys(), &columns.keys, false);

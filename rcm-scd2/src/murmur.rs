@@ -41,7 +41,8 @@ fn mix2(word: u64) -> u64 {
     word.wrapping_mul(C2).rotate_left(33).wrapping_mul(C1)
 }
 
-fn finish(mut word: u64) -> u64 {
+/// Spreads the bits of a word.
+pub(crate) fn finish(mut word: u64) -> u64 {
     word ^= word >> 33;
     word = word.wrapping_mul(0xff51_afd7_ed55_8ccd);
     word ^= word >> 33;

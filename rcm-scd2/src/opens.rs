@@ -31,8 +31,10 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// The batch of the opens, sorted by key (`order` holds the encoded keys of the observations) and `valid_from`.
-    pub(crate) fn batch(&self, spec: &Spec, order: &Encoded, mut opens: Vec<Open>) -> Result<RecordBatch, Error> {
-        opens.par_sort_unstable_by_key(|open| (order.get(open.first), open.from));
+    pub(crate) fn batch(&self, spec: &Spec, order: &Encoded, opens: &[Open]) -> Result<RecordBatch, Error> {
+        let mut sorted: Vec<_> = opens.iter().map(|open| (order.get(open.first), open.from, open)).collect();
+        sorted.par_sort_unstable_by_key(|(key, from, _)| (*key, *from));
+        let opens: Vec<&Open> = sorted.into_iter().map(|(_, _, open)| open).collect();
         let first = || opens.iter().map(|open| open.first);
         let from = TimestampMicrosecondArray::from_iter_values(opens.iter().map(|open| open.from));
         let to: TimestampMicrosecondArray = opens.iter().map(|open| open.to).collect();

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::columns::{pick, present, read, read_rows, types};
 use crate::history::{self, Interval, intervals, with_offsets};
 use crate::opens::{Observed, Open};
-use crate::rows::{Encoded, Encoder};
+use crate::rows::{Encoded, Encoders, Numbers};
 use crate::{Close, Complete, Counts, Error, Fault, Load, Merged, Outcome, RefusalCode, Refused, Spec};
 
 const LOAD: &str = "load";
@@ -46,7 +46,7 @@ pub(crate) fn merge(
     Ok(Merged {
         closes: merged.closes,
         withdrawals: merged.withdrawals,
-        opens: state.columns.batch(spec, &state.keys, merged.opens)?,
+        opens: state.columns.batch(spec, &state.keys, &merged.opens)?,
         hidden: RecordBatch::new_empty(Arc::new(Schema::empty())),
         hidden_changed: false,
         counts,
@@ -66,21 +66,13 @@ struct State {
     encoders: Encoders,
 }
 
-struct Encoders {
-    key_types: Vec<DataType>,
-    tracked_types: Vec<DataType>,
-    latest_types: Vec<DataType>,
-    keys: Encoder,
-    tracked: Encoder,
-    latest: Encoder,
-}
-
 /// What each row of the load and each key in it stands for.
 struct Rows<'a> {
     outcomes: Vec<Outcome>,
     refused: Vec<Refused>,
-    /// Keys that are present, as positions in `accepted`; `None`: seen, but neither absent nor changed.
-    keys: HashMap<&'a [u8], Option<usize>>,
+    keys: Numbers<'a>,
+    /// By number of the key: its position in `accepted`; `None`: seen, but neither absent nor changed.
+    present: Vec<Option<usize>>,
     /// The row that speaks for each key that is present.
     accepted: Vec<usize>,
 }
@@ -135,19 +127,12 @@ impl State {
         let key_types = types(spec.keys(), &[sources[0], sources[1], (WITHHELD, load.withheld)])?;
         let tracked_types = types(spec.tracked(), &sources)?;
         let latest_types = types(spec.latest_in_run(), &sources)?;
+        let encoders = Encoders::new(key_types, tracked_types, latest_types)?;
         let rows = [(LOAD, load.rows)];
         let columns = Observed {
-            keys: read(&rows, spec.keys(), &key_types)?,
-            tracked: read(&rows, spec.tracked(), &tracked_types)?,
-            latest: read(&rows, spec.latest_in_run(), &latest_types)?,
-        };
-        let encoders = Encoders {
-            keys: Encoder::new(&key_types)?,
-            tracked: Encoder::new(&tracked_types)?,
-            latest: Encoder::new(&latest_types)?,
-            key_types,
-            tracked_types,
-            latest_types,
+            keys: read(&rows, spec.keys(), &encoders.key_types)?,
+            tracked: read(&rows, spec.tracked(), &encoders.tracked_types)?,
+            latest: read(&rows, spec.latest_in_run(), &encoders.latest_types)?,
         };
         Ok(State {
             withheld: read(&[(WITHHELD, load.withheld)], spec.keys(), &encoders.key_types)?,
@@ -168,48 +153,58 @@ impl State {
     fn judge_rows<'a>(&'a self, withheld: &'a Encoded) -> Rows<'a> {
         let mut outcomes = vec![Outcome::NoOp; self.len()];
         let mut refused = Vec::new();
+        let mut keys = Numbers::with_capacity_and_hasher(self.len(), Default::default());
         let withheld_rows = self.withheld.first().map_or(0, |column| column.len());
-        let held: HashSet<&[u8]> = (0..withheld_rows).map(|row| withheld.get(row)).collect();
+        for row in 0..withheld_rows {
+            let next = keys.len();
+            keys.entry(withheld.get(row)).or_insert(next);
+        }
 
+        // By number of the key: its first row in the load.
+        let mut first_of: Vec<Option<usize>> = vec![None; keys.len()];
+        let held = keys.len();
+        let mut contradicted = vec![false; held];
+        let mut numbers = Vec::with_capacity(self.len());
         let keyed = present(&self.columns.keys);
-        // The first row of each key, and whether another contradicts it.
-        let mut first_of: HashMap<&[u8], (usize, bool)> = HashMap::new();
         for (row, outcome) in outcomes.iter_mut().enumerate() {
-            let key = self.keys.get(row);
             if keyed.as_ref().is_some_and(|keyed| keyed.is_null(row)) {
                 *outcome = Outcome::Refused;
                 refused.push(Refused { row, code: RefusalCode::NullKey });
-            } else if held.contains(key) {
+                numbers.push(None);
+                continue;
+            }
+            let next = keys.len();
+            let key = *keys.entry(self.keys.get(row)).or_insert(next);
+            numbers.push(Some(key));
+            if key < held {
                 *outcome = Outcome::Withheld;
+            } else if let Some(first) = first_of.get(key).copied().flatten() {
+                *outcome = Outcome::Collapsed;
+                contradicted[key] |=
+                    self.tracked.get(first) != self.tracked.get(row) || self.latest.get(first) != self.latest.get(row);
             } else {
-                let (first, conflict) = first_of.entry(key).or_insert((row, false));
-                if *first != row {
-                    *outcome = Outcome::Collapsed;
-                    *conflict |= self.tracked.get(*first) != self.tracked.get(row)
-                        || self.latest.get(*first) != self.latest.get(row);
-                }
+                first_of.push(Some(row));
+                contradicted.push(false);
             }
         }
 
-        let mut keys: HashMap<&[u8], Option<usize>> = held.into_iter().map(|key| (key, None)).collect();
-        let mut accepted = Vec::new();
-        for (row, outcome) in outcomes.iter_mut().enumerate() {
-            let key = self.keys.get(row);
-            match (&outcome, first_of.get(key)) {
-                (Outcome::NoOp | Outcome::Collapsed, Some((_, true))) => {
+        let mut present = vec![None; keys.len()];
+        let mut accepted = Vec::with_capacity(keys.len() - held);
+        for (row, (outcome, key)) in outcomes.iter_mut().zip(&numbers).enumerate() {
+            match (&outcome, key) {
+                (Outcome::NoOp | Outcome::Collapsed, Some(key)) if contradicted[*key] => {
                     *outcome = Outcome::Refused;
                     refused.push(Refused { row, code: RefusalCode::Conflict });
-                    keys.insert(key, None);
                 }
-                (Outcome::NoOp, _) => {
-                    keys.insert(key, Some(accepted.len()));
+                (Outcome::NoOp, Some(key)) => {
+                    present[*key] = Some(accepted.len());
                     accepted.push(row);
                 }
                 _ => {}
             }
         }
         refused.sort_unstable_by_key(|refused| refused.row);
-        Rows { outcomes, refused, keys, accepted }
+        Rows { outcomes, refused, keys, present, accepted }
     }
 
     /// Looks every row of history up among the keys of the load.
@@ -242,8 +237,8 @@ impl State {
                 let is_live = interval.to.is_none();
                 tally.live += u64::from(is_live);
                 tally.latest = tally.latest.max(interval.to.or(Some(interval.from)));
-                match rows.keys.get(keys.get(at)) {
-                    Some(Some(key)) => present.push((*key, interval, at)),
+                match rows.keys.get(keys.get(at)).map(|number| rows.present[*number]) {
+                    Some(Some(key)) => present.push((key, interval, at)),
                     None if is_live && tally.complete => {
                         tally.absent += 1;
                         absent.push((interval, at));

@@ -6,9 +6,9 @@ use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, RecordBatch, S
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
+use rayon::prelude::*;
 use rcm_core::Reason;
 use rcm_core::model::{Column, Kind, Table};
-use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Rows in the common model, and the cells that could not be read (they are null).
@@ -42,7 +42,11 @@ pub struct Conformed {
 /// # Errors
 /// A batch that lacks a mapped column: hold its names to [`TableMapping::check_columns`] first.
 pub fn conform(
-    table: &Table, mapping: &TableMapping, null_words: &[String], hospital: &str, landed: &RecordBatch,
+    table: &Table,
+    mapping: &TableMapping,
+    null_words: &[String],
+    hospital: &str,
+    landed: &RecordBatch,
 ) -> Result<Conformed, ArrowError> {
     let rows = landed.num_rows();
     let read = table
@@ -74,7 +78,10 @@ pub fn conform(
 }
 
 fn read_column(
-    column: &Column, from: &ColumnMapping, null_words: &[String], cells: &StringArray,
+    column: &Column,
+    from: &ColumnMapping,
+    null_words: &[String],
+    cells: &StringArray,
 ) -> (ArrayRef, Vec<(usize, Reason)>) {
     let value = |row: usize| -> Option<&str> {
         let text = cells.is_valid(row).then(|| cells.value(row).trim())?;

@@ -106,7 +106,8 @@ impl Mapping {
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, mapping) in &self.tables {
-            let at = |rest: &[&str]| [&["tables", name.as_str()], rest].concat().iter().map(|s| (*s).to_owned()).collect();
+            let at =
+                |rest: &[&str]| [&["tables", name.as_str()], rest].concat().iter().map(|s| (*s).to_owned()).collect();
             let Some(table) = table(name) else {
                 let valid = rcm_core::model::TABLES.iter().map(|t| t.name.to_owned()).collect();
                 faults.push(Fault { at: at(&[]), what: format!("the common model has no table `{name}`"), valid });
@@ -143,8 +144,13 @@ impl TableMapping {
     /// Class `drift`: a mapped column that is not there, or a column that is neither mapped nor ignored.
     pub fn check_columns(&self, names: &[&str], place: &str) -> Result<(), Problem> {
         let drift = |what: String, hint: String| Err(Problem::new(Class::Drift, place, what).hint(hint));
-        let missing: Vec<_> =
-            self.columns.values().map(ColumnMapping::from).filter(|c| !names.contains(c)).map(|c| format!("`{c}`")).collect();
+        let missing: Vec<_> = self
+            .columns
+            .values()
+            .map(ColumnMapping::from)
+            .filter(|c| !names.contains(c))
+            .map(|c| format!("`{c}`"))
+            .collect();
         if !missing.is_empty() {
             let (what, has) = (missing.join(", "), names.join(", "));
             return drift(

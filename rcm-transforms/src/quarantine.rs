@@ -51,7 +51,11 @@ pub struct Checked {
 /// assert_eq!(reasons, ["G2 department_id: is missing", "N1 name: is missing"]);
 /// ```
 pub fn check(
-    table: &Table, conformed: &Conformed, incremental: bool, as_of: DateTime<Utc>, grace: Duration,
+    table: &Table,
+    conformed: &Conformed,
+    incremental: bool,
+    as_of: DateTime<Utc>,
+    grace: Duration,
 ) -> Checked {
     let batch = &conformed.batch;
     // A day belongs to the run if it has begun by `as_of + grace`.
@@ -82,7 +86,11 @@ pub fn check(
 }
 
 fn failed(
-    table: &Table, batch: &RecordBatch, rows: std::ops::Range<usize>, incremental: bool, days: std::ops::RangeInclusive<i32>,
+    table: &Table,
+    batch: &RecordBatch,
+    rows: std::ops::Range<usize>,
+    incremental: bool,
+    days: std::ops::RangeInclusive<i32>,
 ) -> Vec<(usize, Reason)> {
     let mut found = Vec::new();
     for column in table.columns {
@@ -116,6 +124,8 @@ pub struct Origin {
     pub file: String,
     /// Record number in the file, from 1.
     pub row: i64,
+    /// Line of the file on which it begins, the header is line 1.
+    pub line: i64,
 }
 
 /// A row that is held back.
@@ -135,7 +145,11 @@ pub struct Held {
 /// # Errors
 /// Lengths or types that do not fit.
 pub fn quarantine_rows(
-    table: &Table, model: &RecordBatch, held: &[Held], as_of: DateTime<Utc>, run_id: &str,
+    table: &Table,
+    model: &RecordBatch,
+    held: &[Held],
+    as_of: DateTime<Utc>,
+    run_id: &str,
 ) -> Result<RecordBatch, ArrowError> {
     let mut order: Vec<usize> = (0..held.len()).collect();
     order.sort_by(|a, b| held[*a].origin.cmp(&held[*b].origin));
@@ -159,6 +173,7 @@ pub fn quarantine_rows(
         text(|h| &h.origin.source),
         text(|h| &h.origin.file),
         Arc::new(Int64Array::from_iter_values(sorted().map(|h| h.origin.row))),
+        Arc::new(Int64Array::from_iter_values(sorted().map(|h| h.origin.line))),
         text(|h| &h.raw),
         Arc::new(TimestampMicrosecondArray::from(vec![as_of.timestamp_micros(); n]).with_timezone("UTC")),
         Arc::new(StringArray::from(vec![run_id; n])),

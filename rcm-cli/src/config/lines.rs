@@ -7,8 +7,7 @@ use rcm_transforms::mapping::Mapping;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-const REQUIRED: [&str; 7] =
-    ["database", "datasource", "tablename", "loadtype", "watermark", "is_active", "targetpath"];
+const REQUIRED: [&str; 7] = ["database", "datasource", "tablename", "loadtype", "watermark", "is_active", "targetpath"];
 const OPTIONAL: [&str; 2] = ["files", "lag"];
 
 /// The hospitals that the file names; their mappings are read next. Faults of the file are told by [`read`].
@@ -27,7 +26,10 @@ fn reader(text: &str) -> csv::Reader<&[u8]> {
 }
 
 pub(super) fn read(
-    path: &Path, text: &str, sources: &BTreeMap<String, Source>, mappings: &BTreeMap<String, Mapping>,
+    path: &Path,
+    text: &str,
+    sources: &BTreeMap<String, Source>,
+    mappings: &BTreeMap<String, Mapping>,
 ) -> (Vec<LoadLine>, Vec<Problem>) {
     let (mut lines, mut problems) = (Vec::new(), Vec::new());
     let mut reader = reader(text);
@@ -76,7 +78,10 @@ pub(super) fn read(
 }
 
 fn one(
-    path: &Path, line: u64, cells: &BTreeMap<&str, &str>, sources: &BTreeMap<String, Source>,
+    path: &Path,
+    line: u64,
+    cells: &BTreeMap<&str, &str>,
+    sources: &BTreeMap<String, Source>,
     mappings: &BTreeMap<String, Mapping>,
 ) -> Result<LoadLine, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -195,7 +200,8 @@ fn together(path: &Path, lines: &[LoadLine]) -> Vec<Problem> {
                 break;
             }
             if before.table == line.table && before.load_type != line.load_type {
-                let what = format!("{} is {}, line {} says {}", line.table, line.load_type, before.line, before.load_type);
+                let what =
+                    format!("{} is {}, line {} says {}", line.table, line.load_type, before.line, before.load_type);
                 problems.push(at(what).hint("a table has one load type in all hospitals: its history is built by it"));
                 break;
             }

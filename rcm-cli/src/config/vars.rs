@@ -39,7 +39,8 @@ impl Vars {
                 Some(value) => out.push_str(value),
                 None => {
                     // Names of the environment are nobody's business; those on the command line are the user's own.
-                    let near = (kind == "var").then(|| super::nearest(name, values.keys().map(String::as_str))).flatten();
+                    let near =
+                        (kind == "var").then(|| super::nearest(name, values.keys().map(String::as_str))).flatten();
                     let hint = near.map_or_else(|| how.to_owned(), |near| format!("did you mean `{near}`?"));
                     return Err(format!("`${{{reference}}}` has no value: {hint}"));
                 }

@@ -6,8 +6,8 @@ use crate::query::Tables;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use rcm_connectors::lake::Lake;
-use rcm_core::model::TABLES;
 use rcm_core::Problem;
+use rcm_core::model::TABLES;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -30,7 +30,10 @@ async fn show(dir: &Path, tables: &Tables) -> Result<String, Problem> {
     section(&mut out, "Why rows are in quarantine", &tables.show(&reasons(tables)).await?);
 
     let late = &story.late_patient;
-    let title = format!("Patient {} of {} over time: day 2 brought the middle version, days after its time", late.id, late.hospital);
+    let title = format!(
+        "Patient {} of {} over time: day 2 brought the middle version, days after its time",
+        late.id, late.hospital
+    );
     let sql = format!(
         "SELECT CAST(valid_from AS DATE) AS valid_from, CAST(valid_to AS DATE) AS valid_to, is_current, address, \
          CAST(inserted_at AS DATE) AS inserted_on FROM silver.patients WHERE {} ORDER BY valid_from",
@@ -38,17 +41,42 @@ async fn show(dir: &Path, tables: &Tables) -> Result<String, Problem> {
     );
     section(&mut out, &title, &tables.show(&sql).await?);
 
-    let sql = "SELECT department, transactions, amount, paid_amount FROM gold.kpi_department_charges ORDER BY amount DESC";
+    let sql =
+        "SELECT department, transactions, amount, paid_amount FROM gold.kpi_department_charges ORDER BY amount DESC";
     section(&mut out, "Charges by department", &tables.show(sql).await?);
     let sql = "SELECT band, transactions, outstanding FROM gold.kpi_ar_aging ORDER BY band";
     section(&mut out, "Open balances by age", &tables.show(sql).await?);
 
     let _ = writeln!(out, "What day 2 did not do");
     for (what, column, table, key, why) in [
-        ("patient", "patient_id", "patients", &story.gone_patient, "gone from an incremental file, which says nothing about absence"),
-        ("patient", "patient_id", "patients", &story.kept_patient, "a bad new version is in quarantine, the last good one stays"),
-        ("provider", "provider_id", "providers", &story.broken_provider, "its line is broken, so that file closes nothing"),
-        ("provider", "provider_id", "providers", &story.gone_provider, "gone from a full file, which lists all there are"),
+        (
+            "patient",
+            "patient_id",
+            "patients",
+            &story.gone_patient,
+            "gone from an incremental file, which says nothing about absence",
+        ),
+        (
+            "patient",
+            "patient_id",
+            "patients",
+            &story.kept_patient,
+            "a bad new version is in quarantine, the last good one stays",
+        ),
+        (
+            "provider",
+            "provider_id",
+            "providers",
+            &story.broken_provider,
+            "its line is broken, so that file closes nothing",
+        ),
+        (
+            "provider",
+            "provider_id",
+            "providers",
+            &story.gone_provider,
+            "gone from a full file, which lists all there are",
+        ),
     ] {
         let sql = format!("SELECT COUNT(*) FROM silver.{table} WHERE is_current AND {}", is(column, key));
         let current = tables.sql(&sql).await?.iter().any(|b| b.column(0).as_primitive::<Int64Type>().value(0) == 1);
@@ -89,7 +117,9 @@ fn layers(tables: &Tables) -> String {
 fn reasons(tables: &Tables) -> String {
     let row = |t: &rcm_core::model::Table| {
         let name = format!("quarantine.{}", t.name);
-        tables.has(&name).then(|| format!("SELECT '{}' AS table_name, hospital, unnest(reasons) AS reason FROM {name}", t.name))
+        tables
+            .has(&name)
+            .then(|| format!("SELECT '{}' AS table_name, hospital, unnest(reasons) AS reason FROM {name}", t.name))
     };
     let rows: Vec<String> = TABLES.iter().filter(|t| t.by_hospital).filter_map(row).collect();
     match rows.is_empty() {

@@ -4,6 +4,7 @@ use super::plan::Plan;
 use crate::report::{LoadReport, Report, Status};
 use chrono::{DateTime, Utc};
 use rcm_connectors::lake::AuditRow;
+use rcm_core::Class;
 
 pub(super) fn rows(plan: &Plan<'_>, report: &Report, now: DateTime<Utc>) -> Vec<AuditRow> {
     let common = AuditRow {
@@ -54,8 +55,8 @@ pub(super) fn rows(plan: &Plan<'_>, report: &Report, now: DateTime<Utc>) -> Vec<
     let refused = report.loads.iter().find_map(|l| l.error.as_ref().filter(|_| l.status == Status::Refused));
     let error = refused.or(worst);
     let status = match (error, report.publish) {
-        (Some(_), None) => Status::Refused,
-        (Some(_), Some(_)) => Status::Failed,
+        (Some(error), None) if error.class == Class::Gate => Status::Refused,
+        (Some(_), _) => Status::Failed,
         (None, Some(_)) => Status::Ok,
         (None, None) => Status::NothingNew,
     };

@@ -28,6 +28,7 @@ pub(super) struct CheckedFile {
     pub(super) file: ReadFile,
     pub(super) landed: RecordBatch,
     pub(super) numbers: Int64Array,
+    pub(super) lines: Int64Array,
     /// Model columns of all rows that could be split.
     pub(super) model: RecordBatch,
     /// Positions in `model`.
@@ -52,6 +53,7 @@ impl CheckedFile {
                 source: self.file.source.clone(),
                 file: self.file.file.clone(),
                 row: self.numbers.value(position),
+                line: self.lines.value(position),
             },
             reasons,
             raw: quarantine::raw_json(&self.landed, position),
@@ -72,7 +74,11 @@ impl CheckedFile {
 
 /// What a table has to take in: out of the archive, where it is rebuilt, then what landed now.
 pub(super) async fn groups(
-    project: &Project, plan: &Plan<'_>, table: &Table, landed: &[Landed], lake: &Lake,
+    project: &Project,
+    plan: &Plan<'_>,
+    table: &Table,
+    landed: &[Landed],
+    lake: &Lake,
 ) -> Result<Vec<Group<Landed>>, Problem> {
     let mut groups: Vec<Group<Landed>> = Vec::new();
     if plan.rebuilt.contains(&table.name) {
@@ -107,7 +113,11 @@ fn check_archived(project: &Project, table: &Table, landed: &Landed) -> Result<(
 }
 
 pub(super) fn check(
-    project: &Project, plan: &Plan<'_>, table: &Table, groups: Vec<Group<Landed>>, progress: &dyn Progress,
+    project: &Project,
+    plan: &Plan<'_>,
+    table: &Table,
+    groups: Vec<Group<Landed>>,
+    progress: &dyn Progress,
 ) -> Result<Vec<Group<CheckedFile>>, Problem> {
     let conformed = groups
         .into_iter()
@@ -144,7 +154,11 @@ fn conform_file(project: &Project, table: &Table, landed: Landed) -> Result<(Lan
 }
 
 fn check_file(
-    project: &Project, plan: &Plan<'_>, table: &Table, as_of: DateTime<Utc>, is_replay: bool,
+    project: &Project,
+    plan: &Plan<'_>,
+    table: &Table,
+    as_of: DateTime<Utc>,
+    is_replay: bool,
     (landed, conformed): (Landed, Conformed),
 ) -> CheckedFile {
     let line = plan.loads.iter().map(|l| l.line).find(|l| l.name() == landed.file.load);
@@ -154,8 +168,13 @@ fn check_file(
         .rejects
         .iter()
         .map(|r| Held {
-            origin: Origin { source: landed.file.source.clone(), file: landed.file.file.clone(), row: r.row as i64 },
-            reasons: vec![Reason::row("G1", format!("line {}: {}", r.line, r.what))],
+            origin: Origin {
+                source: landed.file.source.clone(),
+                file: landed.file.file.clone(),
+                row: r.row as i64,
+                line: r.line as i64,
+            },
+            reasons: vec![Reason::row("G1", r.what.clone())],
             raw: String::from_utf8_lossy(&r.raw).into_owned(),
         })
         .collect();
@@ -176,6 +195,7 @@ fn check_file(
         file: landed.file,
         landed: landed.rows,
         numbers: landed.numbers,
+        lines: landed.lines,
         model: conformed.batch,
         clean: checked.clean,
         bad: checked.bad.into_iter().collect(),

@@ -30,7 +30,10 @@ pub(super) struct Rebuilt {
 
 /// Rebuilds the models that read something that changed, and no other.
 pub(super) async fn build(
-    plan: &Plan<'_>, tables: &[TableAfter], lake: &Lake, report: &mut Report,
+    plan: &Plan<'_>,
+    tables: &[TableAfter],
+    lake: &Lake,
+    report: &mut Report,
 ) -> Result<Vec<Rebuilt>, Problem> {
     let due = due(plan, tables);
     if due.is_empty() {
@@ -115,7 +118,13 @@ impl<'a> Engine<'a> {
     }
 
     /// Registers the files of a table; no files, no rows.
-    async fn files(&self, name: &str, folder: &str, files: &[DataFile], schema: &Schema) -> Result<(), DataFusionError> {
+    async fn files(
+        &self,
+        name: &str,
+        folder: &str,
+        files: &[DataFile],
+        schema: &Schema,
+    ) -> Result<(), DataFusionError> {
         if files.is_empty() {
             return self.memory(name, RecordBatch::new_empty(Arc::new(schema.clone())));
         }

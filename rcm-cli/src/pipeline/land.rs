@@ -23,15 +23,21 @@ pub(super) struct Landed {
     pub(super) rows: RecordBatch,
     /// Record number of each row.
     pub(super) numbers: Int64Array,
+    /// Line of the file on which each row begins.
+    pub(super) lines: Int64Array,
     pub(super) rejects: Vec<Reject>,
 }
 
 /// Columns that bronze adds to a row.
-const STAMPS: [&str; 4] = ["_source", "_file", "_row", "_run"];
+const STAMPS: [&str; 5] = ["_source", "_file", "_row", "_line", "_run"];
 
 /// Reads the new files of all lines, in parallel, and writes them to bronze. A line that fails lands nothing.
 pub(super) async fn land(
-    project: &Project, plan: &Plan<'_>, lake: &Lake, pool: &rayon::ThreadPool, progress: &dyn Progress,
+    project: &Project,
+    plan: &Plan<'_>,
+    lake: &Lake,
+    pool: &rayon::ThreadPool,
+    progress: &dyn Progress,
     report: &mut Report,
 ) -> Result<Vec<Landed>, Problem> {
     let read: Vec<(&PlannedLoad<'_>, Result<Vec<Encoded>, Problem>)> = pool.install(|| {
@@ -68,7 +74,10 @@ struct Encoded {
 }
 
 fn encode(
-    project: &Project, plan: &Plan<'_>, load: &PlannedLoad<'_>, progress: &dyn Progress,
+    project: &Project,
+    plan: &Plan<'_>,
+    load: &PlannedLoad<'_>,
+    progress: &dyn Progress,
 ) -> Result<Vec<Encoded>, Problem> {
     let name = load.line.name();
     let mut files = Vec::new();
@@ -102,7 +111,11 @@ fn check_columns(project: &Project, line: &LoadLine, schema: &SchemaRef, place: 
 }
 
 fn encode_file(
-    plan: &Plan<'_>, line: &LoadLine, file: &PlannedFile, n: usize, landing: Landing,
+    plan: &Plan<'_>,
+    line: &LoadLine,
+    file: &PlannedFile,
+    n: usize,
+    landing: Landing,
 ) -> Result<Encoded, ArrowError> {
     // The hospital is part of the name: several lines may share a folder.
     let owner = if line.hospital.is_empty() { "shared" } else { &line.hospital };
@@ -122,15 +135,19 @@ fn encode_file(
         rejected,
     };
     let numbers: Int64Array = landing.batches.iter().flat_map(|b| b.rows.iter().copied()).collect();
+    let lines: Int64Array = landing.batches.iter().flat_map(|b| b.lines.iter().copied()).collect();
     let batches: Vec<RecordBatch> = landing.batches.into_iter().map(|b| b.batch).collect();
     let rows = concat_batches(&landing.schema, &batches)?;
 
-    let text = |value: &str, n: usize| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n))) as ArrayRef;
+    let text =
+        |value: &str, n: usize| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n))) as ArrayRef;
     let stamped = {
         let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-        fields.extend(STAMPS.map(|name| Field::new(name, if name == "_row" { DataType::Int64 } else { DataType::Utf8 }, true)));
+        let is_number = |name| matches!(name, "_row" | "_line");
+        fields.extend(STAMPS.map(|n| Field::new(n, if is_number(n) { DataType::Int64 } else { DataType::Utf8 }, true)));
         let (n, mut arrays) = (rows.num_rows(), rows.columns().to_vec());
-        arrays.extend([text(&read.source, n), text(&read.file, n), Arc::new(numbers.clone()), text(&read.run_id, n)]);
+        arrays.extend([text(&read.source, n), text(&read.file, n), Arc::new(numbers.clone())]);
+        arrays.extend([Arc::new(lines.clone()) as ArrayRef, text(&read.run_id, n)]);
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?
     };
     let bytes = parquet::encode(&stamped.schema(), std::slice::from_ref(&stamped), &[])?;
@@ -138,23 +155,25 @@ fn encode_file(
         None => None,
         Some(_) => {
             let (all, n) = (&landing.rejects, landing.rejects.len());
-            let count = |f: fn(&Reject) -> u64| Arc::new(Int64Array::from_iter_values(all.iter().map(|r| f(r) as i64))) as ArrayRef;
+            let count = |f: fn(&Reject) -> u64| {
+                Arc::new(Int64Array::from_iter_values(all.iter().map(|r| f(r) as i64))) as ArrayRef
+            };
             let what = StringArray::from_iter_values(all.iter().map(|r| r.what.as_str()));
             let raw = BinaryArray::from_iter_values(all.iter().map(|r| r.raw.as_slice()));
             let batch = RecordBatch::try_from_iter([
                 ("what", Arc::new(what) as ArrayRef),
-                ("line", count(|r| r.line)),
                 ("byte", count(|r| r.byte)),
                 ("raw", Arc::new(raw)),
                 ("_source", text(&read.source, n)),
                 ("_file", text(&read.file, n)),
                 ("_row", count(|r| r.row)),
+                ("_line", count(|r| r.line)),
                 ("_run", text(&read.run_id, n)),
             ])?;
             Some(parquet::encode(&batch.schema(), &[batch], &[])?)
         }
     };
-    Ok(Encoded { landed: Landed { file: read, rows, numbers, rejects: landing.rejects }, bytes, rejected })
+    Ok(Encoded { landed: Landed { file: read, rows, numbers, lines, rejects: landing.rejects }, bytes, rejected })
 }
 
 /// Reads a file back out of the bronze archive.
@@ -163,12 +182,13 @@ pub(super) async fn archived(lake: &Lake, file: &ReadFile) -> Result<Landed, Pro
     let whole = decode(lake, &file.bronze).await?;
     let width = whole.num_columns().checked_sub(STAMPS.len()).ok_or_else(|| damaged(&file.bronze))?;
     let numbers = column::<Int64Array>(&whole, "_row").ok_or_else(|| damaged(&file.bronze))?;
+    let lines = column::<Int64Array>(&whole, "_line").ok_or_else(|| damaged(&file.bronze))?;
     let rows = whole.project(&(0..width).collect::<Vec<_>>()).map_err(|e| Problem::storage(&file.bronze, e))?;
     let rejects = match &file.rejected {
         None => Vec::new(),
         Some(path) => rejects(&decode(lake, path).await?).ok_or_else(|| damaged(path))?,
     };
-    Ok(Landed { file: file.clone(), rows, numbers, rejects })
+    Ok(Landed { file: file.clone(), rows, numbers, lines, rejects })
 }
 
 async fn decode(lake: &Lake, path: &str) -> Result<RecordBatch, Problem> {
@@ -176,7 +196,9 @@ async fn decode(lake: &Lake, path: &str) -> Result<RecordBatch, Problem> {
     let schema = batches.first().map(RecordBatch::schema);
     match schema {
         Some(schema) => concat_batches(&schema, &batches).map_err(|e| Problem::storage(path, e)),
-        None => Ok(RecordBatch::new_empty(parquet::schema(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?)),
+        None => {
+            Ok(RecordBatch::new_empty(parquet::schema(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?))
+        }
     }
 }
 
@@ -187,7 +209,7 @@ fn column<T: Clone + 'static>(batch: &RecordBatch, name: &str) -> Option<T> {
 fn rejects(batch: &RecordBatch) -> Option<Vec<Reject>> {
     let (what, raw) = (column::<StringArray>(batch, "what")?, column::<BinaryArray>(batch, "raw")?);
     let count = |name| column::<Int64Array>(batch, name);
-    let (row, line, byte) = (count("_row")?, count("line")?, count("byte")?);
+    let (row, line, byte) = (count("_row")?, count("_line")?, count("byte")?);
     let one = |i: usize| Reject {
         row: row.value(i) as u64,
         line: line.value(i) as u64,

@@ -5,8 +5,8 @@ use super::plan::Plan;
 use super::weave::{Signature, weave};
 use crate::config::Project;
 use crate::report::{Report, Taken};
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
@@ -17,7 +17,7 @@ use rcm_core::{Class, LoadType, Problem, Reason};
 use rcm_scd2::{Complete, Load, Merged, Outcome, RefusalCode, Spec};
 use rcm_transforms::conform::days;
 use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A silver table as the run leaves it.
@@ -55,8 +55,13 @@ impl Change {
 const SEQUENCE: [&str; 3] = ["_valid", "_read", "_place"];
 
 pub(super) async fn merge(
-    project: &Project, plan: &Plan<'_>, table: &'static Table, groups: Vec<Group<CheckedFile>>, lake: &Lake,
-    pool: &rayon::ThreadPool, report: &mut Report,
+    project: &Project,
+    plan: &Plan<'_>,
+    table: &'static Table,
+    groups: Vec<Group<CheckedFile>>,
+    lake: &Lake,
+    pool: &rayon::ThreadPool,
+    report: &mut Report,
 ) -> Result<TableAfter, Problem> {
     let silver = format!("silver/{}", table.name);
     let rebuilt = plan.rebuilt.contains(&table.name);
@@ -71,6 +76,7 @@ pub(super) async fn merge(
         hidden: Vec::new(),
         state: TableState::default(),
         quarantine: Vec::new(),
+        known: HashSet::new(),
         history_changed: rebuilt,
         hidden_changed: rebuilt,
     };
@@ -79,6 +85,9 @@ pub(super) async fn merge(
         parts = at.map(|a| a.state.clone()).unwrap_or_default();
         now.state = plan.states.get(table.name).cloned().unwrap_or_default();
         now.history = read(lake, &silver, &silver_before, &silver_schema(table)).await?;
+        let held = read(lake, &quarantine, &quarantine_before, &quarantine_schema(table)).await?;
+        now.known = known(&held)
+            .ok_or_else(|| Problem::new(Class::Failed, &quarantine, "has other columns than this version writes"))?;
         if let Some(part) = parts.get("hidden") {
             now.hidden = parquet::decode(lake.get(part).await?).map_err(|e| Problem::storage(part, e))?;
         }
@@ -88,12 +97,8 @@ pub(super) async fn merge(
         pool.install(|| now.take_in(project, table, &group, report))?;
     }
 
-    let mut silver_change = Change {
-        removes: Vec::new(),
-        adds: Vec::new(),
-        schema: silver_schema(table),
-        before: silver_before,
-    };
+    let mut silver_change =
+        Change { removes: Vec::new(), adds: Vec::new(), schema: silver_schema(table), before: silver_before };
     if now.history_changed {
         let statistics: Vec<&str> = ["valid_from", "valid_to", "is_current"]
             .into_iter()
@@ -127,26 +132,37 @@ pub(super) async fn merge(
     Ok(TableAfter { table, silver: silver_change, quarantine: quarantine_change, state: parts, state_changed })
 }
 
+/// Hospital, source, raw text and reasons of a row that is held back.
+type Known = (String, String, String, Vec<String>);
+
 /// A table while it takes in one load after the other.
 struct Now {
     history: RecordBatch,
     hidden: Vec<RecordBatch>,
     state: TableState,
     quarantine: Vec<RecordBatch>,
+    /// What quarantine holds already, by [`Known`]: the same bad line delivered again is counted, not kept again.
+    known: HashSet<Known>,
     history_changed: bool,
     hidden_changed: bool,
 }
 
 impl Now {
     fn take_in(
-        &mut self, project: &Project, table: &'static Table, group: &Group<CheckedFile>, report: &mut Report,
+        &mut self,
+        project: &Project,
+        table: &'static Table,
+        group: &Group<CheckedFile>,
+        report: &mut Report,
     ) -> Result<(), Problem> {
         let broken = |e: ArrowError| Problem::storage(format!("silver/{}", table.name), e);
         let feed = project.lines.iter().any(|l| l.table == table.name && l.load_type == LoadType::Incremental);
         let spec = spec(table, feed, (!group.is_replay).then_some(project.settings.max_delete_share))
             .map_err(|e| engine(table, &e))?;
-        let rows = group.files.iter().map(|f| clean_rows(table, f, feed)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        let withheld = group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let rows =
+            group.files.iter().map(|f| clean_rows(table, f, feed)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let withheld =
+            group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let as_of = group.as_of.timestamp_micros();
         let load = Load { rows: &rows, as_of, withheld: &withheld, complete: complete(table, &group.files) };
         let merged = rcm_scd2::merge(&spec, std::slice::from_ref(&self.history), &self.hidden, &load)
@@ -178,9 +194,13 @@ impl Now {
 
     /// Adds what is held back: lines that could not be split, rows that failed a rule, rows that the engine refused.
     fn hold(
-        &mut self, table: &Table, group: &Group<CheckedFile>, refused: &[(usize, usize, Reason)],
+        &mut self,
+        table: &Table,
+        group: &Group<CheckedFile>,
+        refused: &[(usize, usize, Reason)],
     ) -> Result<(), ArrowError> {
         let (mut models, mut held): (Vec<RecordBatch>, Vec<Held>) = (Vec::new(), Vec::new());
+        let mut hospitals: Vec<&str> = Vec::new();
         for (n, file) in group.files.iter().enumerate() {
             models.push(unread_rows(table, &file.file.hospital, file.rejects.len())?);
             held.extend(file.rejects.iter().cloned());
@@ -189,12 +209,25 @@ impl Now {
             let of_file = || refused.iter().filter(move |(f, _, _)| *f == n);
             models.push(file.rows(of_file().map(|(_, row, _)| *row))?);
             held.extend(of_file().map(|(_, row, reason)| file.held(*row, vec![reason.clone()])));
+            hospitals.resize(held.len(), &file.file.hospital);
         }
-        if !held.is_empty() {
-            let schema = Arc::new(Schema::new(table.fields()));
-            let model = concat_batches(&schema, &models)?;
+        let model = concat_batches(&Arc::new(Schema::new(table.fields())), &models)?;
+        let known: Vec<Known> = hospitals
+            .iter()
+            .zip(&held)
+            .map(|(hospital, h)| {
+                let reasons = h.reasons.iter().map(ToString::to_string).collect();
+                ((*hospital).to_owned(), h.origin.source.clone(), h.raw.clone(), reasons)
+            })
+            .collect();
+        let new: Vec<usize> = (0..held.len()).filter(|n| !self.known.contains(&known[*n])).collect();
+        if !new.is_empty() {
+            let positions = UInt64Array::from_iter_values(new.iter().map(|n| *n as u64));
+            let model = take_record_batch(&model, &positions)?;
+            let held: Vec<Held> = new.iter().map(|n| held[*n].clone()).collect();
             self.quarantine.push(quarantine_rows(table, &model, &held, group.as_of, &group.run_id)?);
         }
+        self.known.extend(known);
         Ok(())
     }
 
@@ -208,6 +241,20 @@ impl Now {
         }
         self.state.files.push(file.file.clone());
     }
+}
+
+/// What a quarantine table holds.
+fn known(held: &RecordBatch) -> Option<HashSet<Known>> {
+    let text = |name: &str| held.column_by_name(name)?.as_string_opt::<i32>();
+    let (source, raw, reasons) = (text("source")?, text("raw")?, held.column_by_name("reasons")?.as_list_opt::<i32>()?);
+    let hospital = text(HOSPITAL);
+    let one = |row: usize| {
+        let reasons = reasons.value(row);
+        let reasons = reasons.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect();
+        let hospital = hospital.map_or("", |h| h.value(row)).to_owned();
+        Some((hospital, source.value(row).to_owned(), raw.value(row).to_owned(), reasons))
+    };
+    (0..held.num_rows()).map(one).collect()
 }
 
 fn date(day: i32) -> Option<NaiveDate> {
@@ -282,7 +329,11 @@ fn refused(files: &[CheckedFile], merged: &Merged) -> Vec<(usize, usize, Reason)
         RefusalCode::NullKey => "the key is missing",
         RefusalCode::NullSequence => "the watermark is missing",
     };
-    merged.refused.iter().map(|r| (origin[r.row].0, origin[r.row].1, Reason::row("G3", reason(r.code)))).collect()
+    let refused = merged.refused.iter().map(|r| (r.row, reason(r.code)));
+    // A good row beside a bad one of its key: which of the two is right is for the hospital to say.
+    let withheld = merged.outcomes.iter().enumerate().filter(|(_, o)| **o == Outcome::Withheld);
+    let withheld = withheld.map(|(row, _)| (row, "another row of the same key is held back"));
+    refused.chain(withheld).map(|(row, why)| (origin[row].0, origin[row].1, Reason::row("G3", why))).collect()
 }
 
 fn taken(table: &Table, feed: bool, file: &CheckedFile, outcomes: &[Outcome], refused: usize) -> Taken {
@@ -324,7 +375,12 @@ fn engine(table: &Table, error: &rcm_scd2::Error) -> Problem {
     }
 }
 
-pub(super) async fn read(lake: &Lake, table: &str, files: &TableFiles, schema: &Schema) -> Result<RecordBatch, Problem> {
+pub(super) async fn read(
+    lake: &Lake,
+    table: &str,
+    files: &TableFiles,
+    schema: &Schema,
+) -> Result<RecordBatch, Problem> {
     let mut batches = Vec::new();
     for file in &files.files {
         let path = format!("{table}/{}", file.path);
@@ -339,7 +395,11 @@ fn concat(schema: &arrow::datatypes::SchemaRef, batches: &[RecordBatch], place: 
 
 /// Writes rows as files of a table, cut at a constant number of rows.
 pub(super) async fn write(
-    lake: &Lake, table: &str, attempt: &str, rows: &RecordBatch, statistics: &[&str],
+    lake: &Lake,
+    table: &str,
+    attempt: &str,
+    rows: &RecordBatch,
+    statistics: &[&str],
 ) -> Result<Vec<DataFile>, Problem> {
     let mut files = Vec::new();
     for (n, piece) in parquet::cut(rows).into_iter().enumerate() {

@@ -106,7 +106,11 @@ pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 pub(super) async fn make<'a>(
-    project: &Project, options: &Options, lines: &[&'a LoadLine], lake: Option<&Lake>, pool: &rayon::ThreadPool,
+    project: &Project,
+    options: &Options,
+    lines: &[&'a LoadLine],
+    lake: Option<&Lake>,
+    pool: &rayon::ThreadPool,
     clock: &dyn Clock,
 ) -> Result<Plan<'a>, Problem> {
     let as_of = options.as_of.unwrap_or_else(|| clock.now()).trunc_subsecs(6);
@@ -177,7 +181,10 @@ fn refuse_other_load_type(line: &LoadLine, state: Option<&TableState>, is_rebuil
 
 /// The files of a line that are still to be read, and how many are known.
 fn files(
-    project: &Project, line: &LoadLine, state: Option<&TableState>, as_of: &str,
+    project: &Project,
+    line: &LoadLine,
+    state: Option<&TableState>,
+    as_of: &str,
 ) -> Result<(Vec<PlannedFile>, usize), Problem> {
     let name = line.name();
     let source = project.sources.get(&line.source).ok_or_else(|| {

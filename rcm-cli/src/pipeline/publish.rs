@@ -1,9 +1,9 @@
 //! Step 9: one intent, then a redo that any process may repeat.
 
+use super::audit;
 use super::gold::Rebuilt;
 use super::merge::{Change, TableAfter};
 use super::plan::Plan;
-use super::audit;
 use crate::report::Report;
 use rcm_connectors::lake::{Commit, Intent, Lake, Publish, TableAt, TableCommit};
 use rcm_core::{Clock, Event, Problem, Progress};
@@ -26,8 +26,13 @@ pub(super) async fn finish_what_was_begun(lake: &Lake, progress: &dyn Progress) 
 
 /// Publishes the run. A run that changes nothing writes neither intent nor record, only audit.
 pub(super) async fn publish(
-    plan: &Plan<'_>, tables: &[TableAfter], gold: &[Rebuilt], lake: &Lake, clock: &dyn Clock,
-    progress: &dyn Progress, report: &mut Report,
+    plan: &Plan<'_>,
+    tables: &[TableAfter],
+    gold: &[Rebuilt],
+    lake: &Lake,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    report: &mut Report,
 ) -> Result<(), Problem> {
     let mut at = plan.previous.as_ref().map(|p| p.tables.clone()).unwrap_or_default();
     let mut commits = Vec::new();
@@ -75,7 +80,11 @@ pub(super) async fn publish(
 
 /// The commit of a table, if it changed; its version after the run.
 fn commit(
-    plan: &Plan<'_>, table: &str, change: &Change, clock: &dyn Clock, commits: &mut Vec<TableCommit>,
+    plan: &Plan<'_>,
+    table: &str,
+    change: &Change,
+    clock: &dyn Clock,
+    commits: &mut Vec<TableCommit>,
 ) -> Result<Option<u64>, Problem> {
     let base = change.before.version;
     if !change.is_due() {

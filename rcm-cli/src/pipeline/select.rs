@@ -20,9 +20,18 @@ pub(super) fn lines<'a>(project: &'a Project, patterns: &[String]) -> Result<Vec
         if !any && before <= project.lines.len() {
             let names: Vec<String> = project.lines.iter().flat_map(|l| [l.name(), l.table.to_owned()]).collect();
             let near = nearest(text, names.iter().map(String::as_str));
-            let hint = near.map_or_else(|| "name a table, or hospital.table; `*` stands for any".to_owned(), |n| format!("did you mean `{n}`?"));
+            let hint = near.map_or_else(
+                || "name a table, or hospital.table; `*` stands for any".to_owned(),
+                |n| format!("did you mean `{n}`?"),
+            );
             return Err(Problem::new(Class::Config, place(), "matches no line of load_config.csv").hint(hint));
         }
     }
-    Ok(project.lines.iter().zip(chosen).filter(|(line, chosen)| *chosen && line.is_active).map(|(line, _)| line).collect())
+    Ok(project
+        .lines
+        .iter()
+        .zip(chosen)
+        .filter(|(line, chosen)| *chosen && line.is_active)
+        .map(|(line, _)| line)
+        .collect())
 }

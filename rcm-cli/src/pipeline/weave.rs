@@ -19,22 +19,46 @@ pub(super) struct Signature<'a> {
 
 /// Silver as the run leaves it: without the withdrawals, with the closes, plus the opens, by key and `valid_from`.
 pub(super) fn weave(
-    table: &Table, history: &RecordBatch, merged: &Merged, by: &Signature<'_>,
+    table: &Table,
+    history: &RecordBatch,
+    merged: &Merged,
+    by: &Signature<'_>,
 ) -> Result<RecordBatch, ArrowError> {
     let closes: BTreeMap<usize, i64> = merged.closes.iter().map(|c| (c.row, c.valid_to)).collect();
     let withdrawn: HashSet<usize> = merged.withdrawals.iter().copied().collect();
 
     let valid_to = timestamps(history, VALID_TO)?;
     let modified = timestamps(history, "modified_at")?;
-    let runs = history.column_by_name("run_id").map(|c| c.as_string::<i32>().clone()).unwrap_or_else(|| StringArray::from(Vec::<&str>::new()));
-    let current = history.column_by_name(IS_CURRENT).map(|c| c.as_boolean().clone()).unwrap_or_else(|| BooleanArray::from(Vec::<bool>::new()));
+    let runs = history
+        .column_by_name("run_id")
+        .map(|c| c.as_string::<i32>().clone())
+        .unwrap_or_else(|| StringArray::from(Vec::<&str>::new()));
+    let current = history
+        .column_by_name(IS_CURRENT)
+        .map(|c| c.as_boolean().clone())
+        .unwrap_or_else(|| BooleanArray::from(Vec::<bool>::new()));
     let rows = 0..history.num_rows();
     let old = |array: &TimestampMicrosecondArray, row: usize| array.is_valid(row).then(|| array.value(row));
     let closed: [(&str, ArrayRef); 4] = [
         (VALID_TO, at(rows.clone().map(|r| closes.get(&r).copied().or_else(|| old(&valid_to, r))))),
-        (IS_CURRENT, Arc::new(rows.clone().map(|r| Some(current.value(r) && !closes.contains_key(&r))).collect::<BooleanArray>())),
-        ("modified_at", at(rows.clone().map(|r| if closes.contains_key(&r) { Some(by.as_of) } else { old(&modified, r) }))),
-        ("run_id", Arc::new(rows.clone().map(|r| Some(if closes.contains_key(&r) { by.run_id } else { runs.value(r) })).collect::<StringArray>())),
+        (
+            IS_CURRENT,
+            Arc::new(
+                rows.clone().map(|r| Some(current.value(r) && !closes.contains_key(&r))).collect::<BooleanArray>(),
+            ),
+        ),
+        (
+            "modified_at",
+            at(rows.clone().map(|r| if closes.contains_key(&r) { Some(by.as_of) } else { old(&modified, r) })),
+        ),
+        (
+            "run_id",
+            Arc::new(
+                rows.clone()
+                    .map(|r| Some(if closes.contains_key(&r) { by.run_id } else { runs.value(r) }))
+                    .collect::<StringArray>(),
+            ),
+        ),
     ];
     let kept = UInt64Array::from_iter_values(rows.filter(|r| !withdrawn.contains(r)).map(|r| r as u64));
     let kept = take_record_batch(&with(history, &closed)?, &kept)?;
@@ -45,7 +69,10 @@ pub(super) fn weave(
 
 /// The engine's opens as silver rows.
 fn opened(
-    table: &Table, history: &RecordBatch, merged: &Merged, by: &Signature<'_>,
+    table: &Table,
+    history: &RecordBatch,
+    merged: &Merged,
+    by: &Signature<'_>,
 ) -> Result<RecordBatch, ArrowError> {
     let opens = &merged.opens;
     let n = opens.num_rows();

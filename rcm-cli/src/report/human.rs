@@ -12,9 +12,14 @@ pub fn human(report: &Report) -> String {
     out += &run;
     let width = report.loads.iter().map(|l| l.load.len()).max().unwrap_or(0);
     for load in &report.loads {
-        let _ = writeln!(out, "  {} {:width$}  {}", mark(load), load.load, line(load));
+        let text = if report.dry_run { planned(load) } else { line(load) };
+        let _ = writeln!(out, "  {} {:width$}  {text}", mark(load), load.load);
         if load.below() > 0 {
-            let _ = writeln!(out, "      {} rows are older than the watermark allows: read all the same", load.below());
+            let _ = writeln!(
+                out,
+                "      {} rows below the window (older than the last watermark): read all the same",
+                load.below()
+            );
         }
         if load.taken.incomplete {
             let _ = writeln!(out, "      a row's key could not be read: what is absent from this file closes nothing");
@@ -32,6 +37,9 @@ pub fn human(report: &Report) -> String {
         if let Some(hint) = &problem.hint {
             let _ = writeln!(out, "       {hint}");
         }
+    }
+    if report.dry_run {
+        return out + &format!("dry run: nothing was written  exit {}\n", report.exit_code());
     }
     let end = match (report.publish, report.is_nothing_new()) {
         (Some(publish), _) => format!("published {publish}"),
@@ -75,7 +83,20 @@ fn line(load: &LoadReport) -> String {
         (load.keys_closed, "closed by absence"),
     ];
     let counts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    format!("{}  {} rows: {}", load.load_type, t.rows_in, if counts.is_empty() { "none".to_owned() } else { counts.join(", ") })
+    format!(
+        "{}  {} rows: {}",
+        load.load_type,
+        t.rows_in,
+        if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+    )
+}
+
+fn planned(load: &LoadReport) -> String {
+    match load.status {
+        Status::Failed => "cannot be read: see below".to_owned(),
+        _ if load.files.is_empty() => format!("{}  no new file", load.load_type),
+        _ => format!("{}  would read {}", load.load_type, load.files.join(", ")),
+    }
 }
 
 fn fact(gold: &GoldReport) -> String {

@@ -92,9 +92,9 @@ fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
         fields.push(Field::new(name, array.data_type().clone(), true));
         arrays.push(array);
     };
-    let text = |f: fn(&AuditRow) -> &str| Arc::new(rows.iter().map(|r| Some(f(r))).collect::<StringArray>()) as ArrayRef;
-    let words =
-        |f: fn(&AuditRow) -> Option<&str>| Arc::new(rows.iter().map(f).collect::<StringArray>()) as ArrayRef;
+    let text =
+        |f: fn(&AuditRow) -> &str| Arc::new(rows.iter().map(|r| Some(f(r))).collect::<StringArray>()) as ArrayRef;
+    let words = |f: fn(&AuditRow) -> Option<&str>| Arc::new(rows.iter().map(f).collect::<StringArray>()) as ArrayRef;
     let count = |f: fn(&AuditRow) -> Option<i64>| Arc::new(rows.iter().map(f).collect::<Int64Array>()) as ArrayRef;
     let time = |f: fn(&AuditRow) -> i64| {
         Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(f)).with_data_type(instant())) as ArrayRef

@@ -93,7 +93,9 @@ fn schema_json(schema: &Schema, table: &str) -> Result<Value, Problem> {
 }
 
 fn field_json(field: &Field, table: &str) -> Result<Value, Problem> {
-    Ok(json!({"name": field.name(), "type": type_json(field.data_type(), field.name(), table)?, "nullable": true, "metadata": {}}))
+    Ok(
+        json!({"name": field.name(), "type": type_json(field.data_type(), field.name(), table)?, "nullable": true, "metadata": {}}),
+    )
 }
 
 fn type_json(data_type: &DataType, column: &str, table: &str) -> Result<Value, Problem> {
@@ -121,7 +123,8 @@ impl Lake {
     /// # Errors
     /// A path that is none.
     pub(super) fn log(&self, table: &str) -> Result<LogStoreRef, Problem> {
-        let url = self.url(&format!("{table}/"))?;
+        // The scheme only chooses deltalake's plain log store; every byte goes through our store, which is rooted here.
+        let url = url::Url::parse(&format!("memory:///{table}/")).map_err(|e| Problem::storage(table, e))?;
         logstore_with(self.object_store(), &url, StorageConfig::default()).map_err(|e| Problem::storage(table, e))
     }
 

@@ -1,7 +1,7 @@
 //! Where the lake lies, and the few ways in which it is read and written.
 
+use super::local::OrderedLocal;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -13,9 +13,8 @@ use url::Url;
 /// A lake, opened. Paths are relative to it, with `/` between folders.
 #[derive(Debug, Clone)]
 pub struct Lake {
+    // Rooted at the lake, so that the folder's own name never has to survive a URL.
     store: Arc<dyn ObjectStore>,
-    root: StorePath,
-    url: Url,
     folder: PathBuf,
 }
 
@@ -32,10 +31,8 @@ impl Lake {
         };
         std::fs::create_dir_all(folder).map_err(cannot)?;
         let folder = folder.canonicalize().map_err(cannot)?;
-        let url = Url::from_directory_path(&folder)
-            .map_err(|()| Problem::new(Class::Failed, place(), "the path cannot be written as a URL"))?;
-        let root = StorePath::from_absolute_path(&folder).map_err(|e| Problem::storage(place(), e))?;
-        Ok(Lake { store: Arc::new(LocalFileSystem::new()), root, url, folder })
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| Problem::storage(place(), e))?;
+        Ok(Lake { store: Arc::new(OrderedLocal(store)), folder })
     }
 
     /// Opens a lake that is there, without making anything; none where there is no lake.
@@ -51,21 +48,21 @@ impl Lake {
         &self.folder
     }
 
-    /// The store that holds the lake, for engines that read files themselves.
+    /// The store that holds the lake, rooted at it, for engines that read files themselves.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         self.store.clone()
     }
 
-    /// URL of a path in the lake.
+    /// A path in the lake as a URL for such an engine: it finds [`Lake::object_store`] under `lake://lake`.
     ///
     /// # Errors
     /// A path that is none.
     pub fn url(&self, path: &str) -> Result<Url, Problem> {
-        self.url.join(path).map_err(|e| Problem::storage(path, e))
+        Url::parse(&format!("lake://lake/{path}")).map_err(|e| Problem::storage(path, e))
     }
 
     fn path(&self, path: &str) -> StorePath {
-        path.split('/').fold(self.root.clone(), |at, part| at.join(part))
+        path.split('/').collect()
     }
 
     /// Reads a file.
@@ -120,25 +117,12 @@ impl Lake {
     /// # Errors
     /// Storage that fails.
     pub async fn names(&self, folder: &str) -> Result<Vec<String>, Problem> {
-        let listing = self.store.list_with_delimiter(Some(&self.path(folder))).await.map_err(|e| unreadable(folder, &e))?;
-        let mut names: Vec<_> = listing.objects.iter().filter_map(|o| o.location.filename()).map(str::to_owned).collect();
+        let listing =
+            self.store.list_with_delimiter(Some(&self.path(folder))).await.map_err(|e| unreadable(folder, &e))?;
+        let mut names: Vec<_> =
+            listing.objects.iter().filter_map(|o| o.location.filename()).map(str::to_owned).collect();
         names.sort();
         Ok(names)
-    }
-
-    /// Paths of all files below a folder, sorted.
-    ///
-    /// # Errors
-    /// Storage that fails.
-    pub async fn walk(&self, folder: &str) -> Result<Vec<String>, Problem> {
-        let root = self.root.clone();
-        let below = self.store.list(Some(&self.path(folder))).map_ok(move |o| {
-            let parts = o.location.prefix_match(&root).map(|p| p.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>());
-            parts.unwrap_or_default().join("/")
-        });
-        let mut paths: Vec<String> = below.try_collect().await.map_err(|e| unreadable(folder, &e))?;
-        paths.sort();
-        Ok(paths)
     }
 }
 

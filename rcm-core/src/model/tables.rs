@@ -27,7 +27,8 @@ const fn refers(name: &'static str, tag: Tag) -> Column {
 }
 
 /// A table without its modified date has no valid time: the row cannot enter history.
-const MODIFIED: Column = Column { required: Some("G2"), ..col("modified_date", Kind::Date, Tag::None, Role::Watermark) };
+const MODIFIED: Column =
+    Column { required: Some("G2"), ..col("modified_date", Kind::Date, Tag::None, Role::Watermark) };
 const INSERTED: Column = col("inserted_date", Kind::Date, Tag::None, Role::Inserted);
 
 const fn required(rule: &'static str, column: Column) -> Column {

@@ -53,10 +53,9 @@ impl Observations {
         self.check_past(old.rows, &accepted)?;
 
         // Of one valid time only the greatest counts: the last one, as the events are in order of their sequence.
-        let instant = |event: &Event| self.instants[event.at];
-        let same_instant = accepted.chunk_by(|a, b| instant(a) == instant(b));
+        let same_instant = accepted.chunk_by(|a, b| a.instant == b.instant);
         let counting: Vec<&Event> = same_instant.filter_map(|same| same.last().copied()).collect();
-        let runs = self.runs(&counting, events);
+        let runs = runs_of(&counting, events);
         write(&counting, &runs, &old, changes);
         self.judge(&accepted, &counting, &runs, &old, changes);
         Ok(())
@@ -74,7 +73,7 @@ impl Observations {
                 if event.at < self.stored {
                     continue;
                 }
-                let same_versions = match old.starting_at(self.instants[event.at]) {
+                let same_versions = match old.starting_at(event.instant) {
                     Some((_, _, value)) => at == run.first && old.tracks(*value, event),
                     None => at != run.first,
                 };
@@ -125,7 +124,7 @@ impl Observations {
     /// A version whose opening observation is not stored would silently vanish, so it is an error.
     fn check_past(&self, old: &[(usize, Interval, usize)], accepted: &[&Event]) -> Result<(), Error> {
         old.windows(2).try_for_each(|pair| check_neighbours(&pair[0].1, &pair[1].1))?;
-        let mut stored = accepted.iter().filter(|event| event.at < self.stored).map(|event| self.instants[event.at]);
+        let mut stored = accepted.iter().filter(|event| event.at < self.stored).map(|event| event.instant);
         for (_, interval, _) in old {
             if !stored.any(|instant| instant == interval.from) {
                 return Err(Error::HiddenLacks { row: interval.row });
@@ -133,25 +132,25 @@ impl Observations {
         }
         Ok(())
     }
+}
 
-    fn runs(&self, counting: &[&Event], events: &Events) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
-        for (at, event) in counting.iter().enumerate() {
-            let from = self.instants[event.at];
-            match runs.last_mut() {
-                Some(run) if events.tracked.get(counting[run.first].value) == events.tracked.get(event.value) => {
-                    run.last = at;
+fn runs_of(counting: &[&Event], events: &Events) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (at, event) in counting.iter().enumerate() {
+        let from = event.instant;
+        match runs.last_mut() {
+            Some(run) if events.tracked.get(counting[run.first].value) == events.tracked.get(event.value) => {
+                run.last = at;
+            }
+            before => {
+                if let Some(run) = before {
+                    run.to = Some(from);
                 }
-                before => {
-                    if let Some(run) = before {
-                        run.to = Some(from);
-                    }
-                    runs.push(Run { first: at, last: at, from, to: None });
-                }
+                runs.push(Run { first: at, last: at, from, to: None });
             }
         }
-        runs
     }
+    runs
 }
 
 /// Makes what is there what it should be: rows that are right already stay as they are.

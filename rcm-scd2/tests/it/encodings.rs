@@ -25,7 +25,7 @@ fn strings() -> [DataType; 4] {
 fn loads_in_any_encoding_merge_alike() {
     let history = [batch(SNAPSHOT_HISTORY, "H1 a Ann p 10 - \n H1 b - p 10 -")];
     let rows = batch(SNAPSHOT, "H1 a Eve p \n H1 b - p \n H1 c '' -");
-    let plain = merge(&snapshot_spec(), &history, &[], &Load::new(&[rows.clone()], 20)).unwrap();
+    let plain = merge(&snapshot_spec(), &history, &[], &Load::new(std::slice::from_ref(&rows), 20)).unwrap();
     for string in strings() {
         let rows = [encoded(&rows.slice(0, 1), &string), encoded(&rows.slice(1, 2), &DataType::Utf8)];
         assert_eq!(merge(&snapshot_spec(), &history, &[], &Load::new(&rows, 20)).unwrap(), plain, "{string}");
@@ -38,7 +38,7 @@ fn opens_have_the_types_of_history_without_their_encoding() {
     let history = batch(SNAPSHOT_HISTORY, "H1 a Ann p 10 -");
     for string in strings() {
         let history = [encoded(&history, &string)];
-        let merged = merge(&snapshot_spec(), &history, &[], &Load::new(&[rows.clone()], 20)).unwrap();
+        let merged = merge(&snapshot_spec(), &history, &[], &Load::new(std::slice::from_ref(&rows), 20)).unwrap();
         assert_eq!(outcomes(&merged), "Changed");
         let large = format!("{string}").contains("LargeUtf8");
         let expected = if large { DataType::LargeUtf8 } else { DataType::Utf8 };

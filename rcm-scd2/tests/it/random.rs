@@ -192,7 +192,7 @@ fn load_events(table: &mut Table, rows: &[Row], random: &mut Random) -> Merged {
 
 #[test]
 fn feeds_match_the_oracle_load_by_load() {
-    for seed in 0..1500 {
+    for seed in 0..300 {
         let random = &mut Random(seed);
         let mut table = Table::new(feed_spec());
         let mut observations = Vec::new();
@@ -221,7 +221,7 @@ fn feeds_match_the_oracle_load_by_load() {
 
 #[test]
 fn any_order_and_any_split_of_a_feed_give_the_same_table() {
-    for seed in 0..800 {
+    for seed in 0..300 {
         let random = &mut Random(seed ^ 0xfeed);
         // Without contradictions, as quarantine may depend on the split.
         let rows = oracle::observe(&[], &events(random));
@@ -270,7 +270,7 @@ fn snapshots_match_the_oracle() {
     let spec =
         || Spec::snapshot(["hospital", "id"]).track(["name", "weight"]).latest_in_run(["phone"]).scope("hospital");
     let (mut late, mut applied) = (0, 0);
-    for seed in 0..1500 {
+    for seed in 0..300 {
         let random = &mut Random(seed ^ 0x5eed);
         let mut table = Table::new(spec().build().unwrap());
         let mut expected: Vec<Version> = Vec::new();
@@ -314,12 +314,12 @@ fn snapshots_match_the_oracle() {
             }
         }
     }
-    assert!(late > 500 && applied > 3000, "{late} late, {applied} applied: neither case is rare");
+    assert!(late > 200 && applied > 600, "{late} late, {applied} applied: neither case is rare");
 }
 
 #[test]
 fn after_a_whole_snapshot_history_says_what_the_snapshot_says() {
-    for seed in 0..500 {
+    for seed in 0..300 {
         let random = &mut Random(seed ^ 0xa50f);
         let spec = Spec::snapshot(["hospital", "id"]).track(["name", "weight"]).latest_in_run(["phone"]);
         let mut table = Table::new(spec.build().unwrap());

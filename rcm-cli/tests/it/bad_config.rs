@@ -1,0 +1,163 @@
+//! Wrong configuration is refused with file, line, what was expected and the nearest right word; nothing is touched.
+
+use crate::support::{Project, walk};
+
+struct Case {
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    says: &'static [&'static str],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        file: "rcm.toml",
+        from: "[lake]",
+        to: "[laek]",
+        says: &["rcm.toml:10", "unknown field `laek`", "did you mean `lake`?"],
+    },
+    Case { file: "rcm.toml", from: "grace = \"1d\"", to: "grace = \"1\"", says: &["rcm.toml:16", "run.grace", "2d"] },
+    Case {
+        file: "rcm.toml",
+        from: "max_delete_share = 0.2",
+        to: "max_delete_share = 20",
+        says: &["rcm.toml:18", "run.max_delete_share", "from 0 to 1"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "url = \"lake\"",
+        to: "url = \"${var:lkae}\"",
+        says: &["rcm.toml:12", "`${var:lkae}` has no value", "--var NAME=VALUE"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "kind = \"csv\"",
+        to: "kind = \"cvs\"",
+        says: &["rcm.toml", "sources.emr.kind", "did you mean `csv`?"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "delivery = \"drops\"",
+        to: "delivery = \"drop\"",
+        says: &["rcm.toml", "did you mean `drops`?"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "loadtype,",
+        to: "load_type,",
+        says: &[
+            "load_config.csv:1",
+            "column `load_type` is unknown",
+            "did you mean `loadtype`?",
+            "column `loadtype` is missing",
+        ],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-a,dbo.patients,Incremental",
+        to: "emr,hos-a,dbo.patients,Incremetal",
+        says: &["load_config.csv:4", "loadtype `Incremetal` is unknown", "did you mean `Incremental`?"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-b,dbo.providers,Full,,1,hos-b",
+        to: "erm,hos-b,dbo.providers,Full,,yes,../hos-b",
+        says: &["load_config.csv:8", "did you mean `emr`?", "is_active is `yes`", "targetpath is no name"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "dbo.patients,Incremental,ModifiedDate",
+        to: "dbo.patients,Incremental,ModifedDate",
+        says: &["load_config.csv:4", "watermark `ModifedDate`", "did you mean `ModifiedDate`?"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-a,dbo.patients,Incremental,ModifiedDate,1",
+        to: "emr,hos-a,dbo.patients,Full,,1",
+        says: &["load_config.csv:9", "patients is incremental, line 4 says full"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-b,dbo.patients,Incremental,Updated_Date",
+        to: "emr,hos-a,dbo.patients,Incremental,ModifiedDate",
+        says: &["hos-a.patients is loaded by line 4 too"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-b,dbo.providers",
+        to: "emr,hos-d,dbo.providers",
+        says: &["mappings/hos-d.toml", "a hospital needs a mapping file of its name"],
+    },
+    Case {
+        file: "mappings/hos-a.toml",
+        from: "date_of_birth = ",
+        to: "date_of_brith = ",
+        says: &[
+            "hos-a.toml",
+            "has no column `date_of_brith`",
+            "did you mean `date_of_birth`?",
+            "column `date_of_birth` of the common model is required",
+        ],
+    },
+    Case {
+        file: "mappings/hos-a.toml",
+        from: "[tables.patients]",
+        to: "[tables.patiens]",
+        says: &["the common model has no table `patiens`", "did you mean `patients`?"],
+    },
+    Case {
+        file: "mappings/hos-b.toml",
+        from: "null = [",
+        to: "nul = [",
+        says: &["hos-b.toml", "unknown field `nul`", "did you mean `null`?"],
+    },
+    Case { file: "mappings/hos-b.toml", from: "%m/%d/%Y", to: "%m/%d/%!", says: &["hos-b.toml", "is no date format"] },
+];
+
+#[test]
+fn each_is_refused_with_its_place_and_a_way_out() {
+    for case in CASES {
+        let project = Project::new();
+        project.edit(case.file, case.from, case.to);
+        let before = walk(&project.dir);
+        for verb in ["check", "run"] {
+            let said = project.run(&[verb]);
+            assert_eq!(said.code, 2, "{} → {}: {}", case.from, case.to, said.stderr);
+            for words in case.says {
+                assert!(said.stderr.contains(words), "{} → {}: no {words:?} in\n{}", case.from, case.to, said.stderr);
+            }
+        }
+        assert_eq!(walk(&project.dir), before, "{}", case.to);
+    }
+}
+
+#[test]
+fn usage_is_refused_too() {
+    let project = Project::new();
+    for (args, says) in [
+        (vec!["run", "--as-of", "yesterday"], "expected 2026-06-30"),
+        (vec!["run", "--var", "x"], "expected NAME=VALUE"),
+        (vec!["rnu"], "unrecognized subcommand"),
+        (vec!["run", "--select", "zzz"], "matches no line"),
+    ] {
+        let said = project.run(&args);
+        assert_eq!(said.code, 2, "{args:?}: {}", said.stderr);
+        assert!(said.stderr.contains(says), "{args:?}: {}", said.stderr);
+    }
+    let said = crate::support::rcm(&["-c", "/nowhere/rcm.toml", "check", "--json"]);
+    assert_eq!(said.code, 2);
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document["problems"][0]["class"], "config");
+}
+
+#[test]
+fn a_change_of_load_type_is_refused_until_the_table_is_rebuilt() {
+    let project = Project::after_day1();
+    for hospital in ["hos-a,dbo.patients,Incremental,ModifiedDate", "hos-b,dbo.patients,Incremental,Updated_Date"] {
+        let table = hospital.split(",Incremental").next().unwrap();
+        project.edit("load_config.csv", hospital, &format!("{table},Full,"));
+    }
+    let said = project.run(&["run"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("rcm run --full-refresh --select patients"), "{}", said.stderr);
+}

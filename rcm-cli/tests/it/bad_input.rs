@@ -1,0 +1,208 @@
+//! Broken deliveries: each with its exit code and words, and what it feeds stays as it was. Never a cell value.
+
+use crate::support::{DAY1, DAY2, Project};
+
+/// Breaks one file of day 1's state, runs, and holds exit code, words and versions.
+fn refused(code: i32, says: &[&str], break_it: impl Fn(&Project)) {
+    let project = Project::after_day1();
+    let (versions, publish, patients) =
+        (project.versions(), project.newest().unwrap().publish, project.history("patients"));
+    break_it(&project);
+    // At the same instant nothing else is due; a full load that differs needs a later one.
+    let said = project.run(&["run", "--as-of", if code == 3 { DAY2 } else { DAY1 }]);
+    assert_eq!(said.code, code, "{says:?}: {}", said.stderr);
+    for words in says {
+        assert!(said.stderr.contains(words), "no {words:?} in\n{}", said.stderr);
+    }
+    assert_eq!(project.newest().unwrap().publish, publish, "{says:?}");
+    assert_eq!(project.versions(), versions, "{says:?}");
+    assert_eq!(project.history("patients"), patients);
+    let failures = project.audit(&["layer", "status", "error_class"]);
+    assert!(failures.iter().any(|r| r.starts_with("run|failed|") || r.starts_with("run|refused|")), "{failures:?}");
+}
+
+const PATIENTS: &str = "landing/emr/hos-a/patients.csv";
+const PROVIDERS: &str = "landing/emr/hos-a/providers.csv";
+
+#[test]
+fn a_missing_file() {
+    refused(1, &["hos-a.patients: no file `hos-a/patients.csv`", "deliver one file"], |p| {
+        std::fs::remove_file(p.path(PATIENTS)).unwrap();
+    });
+}
+
+#[test]
+fn a_file_of_no_bytes() {
+    refused(1, &["hos-a.patients: hos-a/patients.csv: the file has 0 bytes"], |p| p.write(PATIENTS, ""));
+}
+
+#[test]
+fn two_files_for_one() {
+    refused(1, &["2 files match `hos-a/patients*.csv`", "declare the source with delivery = \"drops\""], |p| {
+        p.edit("rcm.toml", "{datasource}/{table}.csv", "{datasource}/{table}*.csv");
+        p.write("landing/emr/hos-a/patients_2.csv", p.read(PATIENTS));
+    });
+}
+
+#[test]
+fn a_missing_column() {
+    refused(4, &["hos-a.patients: hos-a/patients.csv: column `DOB` is missing (the file has: PatientID,"], |p| {
+        p.edit(PATIENTS, ",DOB,", ",Birthday,");
+    });
+}
+
+#[test]
+fn an_unknown_column() {
+    refused(4, &["column `Motto` is unknown: neither mapped nor ignored", "add it to `ignore`"], |p| {
+        p.edit(PATIENTS, "ModifiedDate", "ModifiedDate,Motto");
+    });
+}
+
+#[test]
+fn a_full_table_without_rows() {
+    refused(3, &["hos-a.providers: the full table has a header and no rows"], |p| {
+        let header = p.read(PROVIDERS).lines().next().unwrap().to_owned();
+        p.write(PROVIDERS, header + "\n");
+    });
+}
+
+#[test]
+fn a_full_table_that_would_close_too_much() {
+    refused(3, &["silver/providers", "max_delete_share"], |p| {
+        let half: Vec<String> = p.read(PROVIDERS).lines().take(7).map(str::to_owned).collect();
+        p.write(PROVIDERS, half.join("\n") + "\n");
+    });
+}
+
+#[test]
+fn a_full_table_that_differs_at_the_same_instant() {
+    let project = Project::after_day1();
+    project.edit("landing/emr/hos-a/departments.csv", "Emergency", "Emergency Room");
+    let said = project.run(&["run", "--as-of", DAY1]);
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    assert!(said.stderr.contains("loaded as of 2026-06-29T00:00:00Z, and this run's as_of is 2026-06-29T00:00:00Z"));
+    assert_eq!(project.newest().unwrap().publish, 1);
+}
+
+#[test]
+fn a_lake_that_cannot_be_written() {
+    let project = Project::new();
+    project.write("lake", "a file where the folder should be");
+    let said = project.run(&["run", "--as-of", DAY1]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("cannot be written"), "{}", said.stderr);
+}
+
+#[test]
+fn a_second_run_at_the_same_moment() {
+    let project = Project::after_day1();
+    let lake = project.lake();
+    let lease = lake.lease().unwrap();
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 5, "{}", said.stderr);
+    assert!(
+        said.stderr.contains(&format!("another run is at work (process {})", std::process::id())),
+        "{}",
+        said.stderr
+    );
+    drop(lease);
+    project.ok(&["run", "--as-of", DAY2]);
+}
+
+#[test]
+fn a_drop_with_a_header_only_is_read_and_changes_nothing() {
+    let project = Project::after_day1();
+    let versions = project.versions();
+    let header = project.read("landing/claims/hos-a_claims_20260629.csv").lines().next().unwrap().to_owned();
+    project.write("landing/claims/hos-a_claims_20260630.csv", header + "\n");
+    let said = project.ok(&["run", "--as-of", DAY1]);
+    assert!(said.stderr.contains("hos-a.claims        incremental  0 rows"), "{}", said.stderr);
+    assert_eq!(project.versions(), versions);
+    assert_eq!(project.newest().unwrap().publish, 2, "the list of read files is state");
+    assert!(project.ok(&["run", "--as-of", DAY1]).stderr.contains("nothing new"), "it is on the list of read files");
+}
+
+#[test]
+fn broken_lines_land_in_quarantine_with_file_line_and_text() {
+    let project = Project::after_day1();
+    let header = project.read("landing/claims/hos-a_claims_20260629.csv").lines().next().unwrap().to_owned();
+    let good = "CLM-900001,TRX-000001,PAT-000001,ENC-000001,PROV0001,DEPT001,2026-06-01,2026-06-02,Civic Aid,10.00,5.00,Paid,Private,0,0,0,2026-06-01,2026-06-29";
+    let bad_date = good.replace("CLM-900001", "CLM-900002").replace("2026-06-02", "02.06.2026");
+    let bad_number = good.replace("CLM-900001", "CLM-900003").replace("10.00", "ten");
+    let no_key = good.replace("CLM-900001", "");
+    let mut file = format!("{header}\n{good}\nCLM-900004,short\n{bad_date}\n{bad_number}\n{no_key}\n").into_bytes();
+    file.extend(
+        good.replace("CLM-900001", "CLM-900005")
+            .replace("Civic", "Ci\u{1}ic")
+            .bytes()
+            .map(|b| if b == 1 { 0xff } else { b }),
+    );
+    project.write("landing/claims/hos-a_claims_20260630.csv", file);
+    let said = project.ok(&["run", "--as-of", DAY2]);
+    for value in ["02.06.2026", "ten,", "CLM-90", "Civic"] {
+        assert!(!said.stderr.contains(value), "a cell value in\n{}", said.stderr);
+    }
+    let held = project.sql("SELECT row, line, unnest(reasons) FROM quarantine.claims ORDER BY row");
+    assert_eq!(
+        held,
+        [
+            "2|3|G1: 2 fields, expected 18",
+            "3|4|G4 claim_date: is no date of the form %Y-%m-%d",
+            "4|5|G4 claim_amount: is no number that fits Decimal(18, 2)",
+            "5|6|G2 claim_id: is missing",
+            "6|7|G1: bytes that are no UTF-8",
+        ]
+    );
+    let raw = project.sql("SELECT file, raw FROM quarantine.claims WHERE row = 2");
+    assert_eq!(raw, ["hos-a_claims_20260630.csv|CLM-900004,short"]);
+    assert!(project.sql("SELECT raw FROM quarantine.claims WHERE row = 3")[0].contains("02.06.2026"));
+}
+
+#[test]
+fn two_values_under_one_sequence_are_both_held() {
+    let project = Project::after_day1();
+    let file = project.read("landing/claims/hos-a_claims_20260629.csv");
+    let (header, row) = (file.lines().next().unwrap(), file.lines().nth(1).unwrap());
+    let renamed = row.replacen("CLM-000001", "CLM-900001", 1);
+    let other = renamed.replacen("PAT-", "PAX-", 1);
+    assert_ne!(renamed, other);
+    project.write("landing/claims/hos-a_claims_20260630.csv", format!("{header}\n{renamed}\n{other}\n"));
+    project.ok(&["run", "--as-of", DAY2]);
+    let held = "SELECT claim_id, unnest(reasons) FROM quarantine.claims";
+    let reason = "CLM-900001|G3: another row has the same key and sequence, and other values";
+    assert_eq!(project.sql(held), [reason, reason]);
+    assert_eq!(project.sql("SELECT COUNT(*) FROM silver.claims WHERE claim_id = 'CLM-900001'"), ["0"]);
+}
+
+#[test]
+fn the_other_hospital_is_published_beside_a_broken_file() {
+    let project = Project::after_day1();
+    let of = |hospital: &str| {
+        format!(
+            "SELECT patient_id, address, valid_from FROM silver.patients WHERE hospital = '{hospital}' ORDER BY patient_id, valid_from"
+        )
+    };
+    let (a, b) = (project.sql(&of("hos-a")), project.sql(&of("hos-b")));
+    project.deliver_day2();
+    project.edit(PATIENTS, ",DOB,", ",Birthday,");
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert_eq!(project.newest().unwrap().publish, 2);
+    assert_eq!(project.newest().unwrap().stale, ["hos-a.patients"]);
+    assert_eq!(project.sql(&of("hos-a")), a);
+    assert_ne!(project.sql(&of("hos-b")), b);
+    assert!(project.ok(&["status"]).stdout.contains("stale      hos-a.patients"));
+    assert_eq!(
+        project.lake().folder().join("bronze/hos-a/patients").read_dir().unwrap().count(),
+        1,
+        "the failed line landed nothing"
+    );
+
+    // Mended, it catches up: nothing was skipped.
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", "2026-07-01"]);
+    let clean = Project::after_day1();
+    clean.deliver_day2();
+    clean.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(project.history("patients"), clean.history("patients"));
+}

@@ -1,0 +1,12 @@
+//! The program and the library from outside. One binary, because each links Delta and DataFusion.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod audit;
+mod bad_config;
+mod bad_input;
+mod demo;
+mod hospitals;
+mod killed;
+mod replay;
+mod same_bytes;
+mod support;

@@ -1,0 +1,111 @@
+//! History is a function of what was delivered, not of when or in how many runs.
+
+use crate::support::{DAY1, DAY2, Project};
+use rcm_core::model::TABLES;
+
+fn drops(project: &Project) -> [(&'static str, String); 2] {
+    let first = project.read("landing/claims/hos-a_claims_20260629.csv");
+    let mut lines = first.lines();
+    let header = lines.next().unwrap();
+    let row = lines.next().unwrap();
+    // The same claim and modified date, other content: a correction on the same day.
+    let corrected = row
+        .replace(",Pending,", ",Denied,")
+        .replace(",Paid,", ",Denied,")
+        .replace(",Approved,", ",Denied,")
+        .replace(",Rejected,", ",Denied,");
+    assert_ne!(row, corrected);
+    [
+        ("landing/claims/hos-a_claims_20260701.csv", format!("{header}\n{row}\n")),
+        ("landing/claims/hos-a_claims_20260702.csv", format!("{header}\n{corrected}\n")),
+    ]
+}
+
+#[test]
+fn two_drops_in_one_run_and_in_two_give_the_same_history() {
+    let (together, apart) = (Project::after_day1(), Project::after_day1());
+    for (path, content) in drops(&together) {
+        together.write(path, &content);
+        apart.write(path, &content);
+        let day = if path.contains("0701") { "2026-07-01" } else { "2026-07-02" };
+        apart.ok(&["run", "--as-of", day]);
+    }
+    together.ok(&["run", "--as-of", "2026-07-02"]);
+    assert_eq!(together.history("claims"), apart.history("claims"));
+    let denied = "SELECT COUNT(*) FROM silver.claims WHERE is_current AND hospital = 'hos-a' AND claim_id = 'CLM-000001' AND claim_status = 'Denied'";
+    assert_eq!(together.sql(denied), ["1"], "the later file corrects the earlier");
+}
+
+#[test]
+fn two_runs_at_one_instant_count_on() {
+    let (together, apart) = (Project::after_day1(), Project::after_day1());
+    for (path, content) in drops(&together) {
+        together.write(path, &content);
+        apart.write(path, &content);
+        apart.ok(&["run", "--as-of", "2026-07-02"]);
+    }
+    together.ok(&["run", "--as-of", "2026-07-02"]);
+    assert_eq!(together.history("claims"), apart.history("claims"));
+}
+
+#[test]
+fn a_full_refresh_gives_the_history_of_the_runs_that_it_replays() {
+    let project = Project::after_day1();
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", DAY2]);
+    let tables: Vec<_> = TABLES.iter().map(|t| project.history(t.name)).collect();
+    let quarantine = |p: &Project| p.sql("SELECT * FROM quarantine.patients ORDER BY file, row");
+    let (before, held, live) = (project.newest().unwrap().publish, quarantine(&project), project.live());
+    // Landing may be gone by then: the archive is in the lake.
+    std::fs::remove_dir_all(project.path("landing")).unwrap();
+    std::fs::create_dir_all(project.path("landing")).unwrap();
+    let said = project.run(&["run", "--full-refresh", "--as-of", "2026-07-05"]);
+    assert_eq!(said.code, 1, "there is nothing to read in landing: {}", said.stderr);
+    assert_eq!(project.newest().unwrap().publish, before + 1);
+    let after: Vec<_> = TABLES.iter().map(|t| project.history(t.name)).collect();
+    assert_eq!(tables, after);
+    assert_eq!(quarantine(&project), held);
+    let silver =
+        |live: &[(String, String)]| live.iter().filter(|(t, _)| t.starts_with("silver/")).cloned().collect::<Vec<_>>();
+    assert_eq!(silver(&project.live()), silver(&live), "to the byte: instants and runs are the recorded ones");
+}
+
+#[test]
+fn a_full_refresh_uses_todays_rules_and_keeps_other_tables() {
+    let project = Project::after_day1();
+    // From now on the word for a missing name is another: yesterday's bad rows are good today.
+    project.edit("mappings/hos-b.toml", "null = [\"NULL\"]", "null = [\"none\"]");
+    let other = project.versions()["silver/claims"];
+    project.ok(&["run", "--full-refresh", "--select", "patients", "--as-of", DAY2]);
+    assert_eq!(project.sql("SELECT COUNT(*) FROM silver.patients WHERE is_current"), ["300"]);
+    assert_eq!(project.versions()["silver/claims"], other);
+    assert_eq!(wait_quarantine(&project), 0);
+}
+
+fn wait_quarantine(project: &Project) -> u64 {
+    let lake = project.lake();
+    let version = project.versions()["quarantine/patients"];
+    crate::support::wait(lake.table_files("quarantine/patients", version)).unwrap().files.iter().map(|f| f.rows).sum()
+}
+
+#[test]
+fn a_file_that_goes_back_is_read_again() {
+    let project = Project::after_day1();
+    let (path, day1) = ("landing/emr/hos-a/departments.csv", DAY1);
+    let original = project.read(path);
+    project.write(path, original.replace("Emergency", "Emergency Room"));
+    project.ok(&["run", "--as-of", "2026-06-30"]);
+    project.write(path, &original);
+    project.ok(&["run", "--as-of", "2026-07-01"]);
+    let names = "SELECT name, CAST(valid_from AS DATE) AS since, is_current FROM silver.departments WHERE hospital = 'hos-a' \
+                 AND name LIKE 'Emergency%' ORDER BY valid_from";
+    let from = &day1[..10];
+    assert_eq!(
+        project.sql(names),
+        [
+            format!("Emergency|{from}|false"),
+            "Emergency Room|2026-06-30|false".into(),
+            "Emergency|2026-07-01|true".into()
+        ]
+    );
+}

@@ -1,0 +1,39 @@
+//! The same data, the same instant, the same bytes, whatever the threads; and a second run writes nothing.
+
+use crate::support::{rcm, walk};
+use rcm_connectors::files::sha256;
+use std::path::Path;
+
+/// (table, digest) of every data file, names left out: they carry the attempt.
+fn data_files(lake: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = walk(lake)
+        .into_iter()
+        .filter(|f| {
+            f.ends_with(".parquet") && ["bronze/", "silver/", "quarantine/", "gold/"].iter().any(|l| f.starts_with(l))
+        })
+        .map(|f| (f.rsplit_once('/').unwrap().0.to_owned(), sha256(&std::fs::read(lake.join(&f)).unwrap())))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn two_demos_at_one_instant_are_equal_to_the_byte() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
+    for (name, jobs) in [("one", "1"), ("longer-name-of-a-folder", "7")] {
+        let dir = temp.path().join(name);
+        let said = rcm(&["demo", "--dir", dir.to_str().unwrap(), "--as-of", "2025-03-01", "-j", jobs]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        found.push(data_files(&dir.join("lake")));
+    }
+    assert!(found[0].len() > 50, "{} files", found[0].len());
+    assert_eq!(found[0], found[1]);
+
+    let dir = temp.path().join("one");
+    let logs =
+        || walk(&dir.join("lake")).into_iter().filter(|f| f.contains("_delta_log") && !f.starts_with("audit/")).count();
+    let before = logs();
+    assert_eq!(rcm(&["demo", "--dir", dir.to_str().unwrap()]).code, 0);
+    assert_eq!((data_files(&dir.join("lake")), logs()), (found.remove(0), before));
+}

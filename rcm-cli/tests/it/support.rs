@@ -1,0 +1,204 @@
+//! A project in a temporary folder, the program, and the tables that it leaves.
+
+use rcm::query::Tables;
+use rcm_connectors::files::sha256;
+use rcm_connectors::lake::{Lake, Publish};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the program said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program.
+pub(crate) fn rcm(args: &[&str]) -> Said {
+    let out = Command::new(env!("CARGO_BIN_EXE_rcm")).args(args).output().unwrap();
+    Said {
+        code: out.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(out.stdout).unwrap(),
+        stderr: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+/// Waits for a future; every test has its own runtime.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The starter project in a folder of its own.
+pub(crate) struct Project {
+    _temp: tempfile::TempDir,
+    pub(crate) dir: PathBuf,
+}
+
+pub(crate) const DAY1: &str = "2026-06-29T00:00:00Z";
+pub(crate) const DAY2: &str = "2026-06-30T00:00:00Z";
+
+impl Project {
+    /// With day 1's files in landing, not run yet. The folder's name holds what paths and URLs must survive.
+    pub(crate) fn new() -> Project {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("a b#ü%41");
+        let said = rcm(&["init", dir.to_str().unwrap()]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        Project { _temp: temp, dir }
+    }
+
+    /// A folder that holds a project already.
+    pub(crate) fn at(temp: tempfile::TempDir) -> Project {
+        Project { dir: temp.path().to_path_buf(), _temp: temp }
+    }
+
+    /// With day 1 run.
+    pub(crate) fn after_day1() -> Project {
+        let project = Project::new();
+        project.ok(&["run", "--as-of", DAY1]);
+        project
+    }
+
+    pub(crate) fn deliver_day2(&self) {
+        let t = DAY2[..10].parse().unwrap();
+        for file in rcm::demo::generate::day2(t) {
+            self.write(&file.path, &file.bytes);
+        }
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.dir.join(path)
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path(path)).unwrap()).into_owned()
+    }
+
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Replaces text in a file; the text must be there.
+    pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.write(path, text.replacen(from, to, 1));
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        let config = self.path("rcm.toml");
+        rcm(&[&["-c", config.to_str().unwrap()], args].concat())
+    }
+
+    pub(crate) fn ok(&self, args: &[&str]) -> Said {
+        let said = self.run(args);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said
+    }
+
+    pub(crate) fn lake(&self) -> Lake {
+        Lake::existing(&self.path("lake")).unwrap().expect("a lake")
+    }
+
+    pub(crate) fn newest(&self) -> Option<Publish> {
+        wait(self.lake().newest()).unwrap()
+    }
+
+    /// `layer/table` → version.
+    pub(crate) fn versions(&self) -> BTreeMap<String, Option<u64>> {
+        self.newest().map(|p| p.tables.into_iter().map(|(t, at)| (t, at.version)).collect()).unwrap_or_default()
+    }
+
+    /// The answer to a query as text lines, cells joined by `|`.
+    pub(crate) fn sql(&self, sql: &str) -> Vec<String> {
+        let lake = self.lake();
+        let batches = wait(async { Tables::newest(&lake).await.unwrap().sql(sql).await.unwrap() });
+        lines(&batches)
+    }
+
+    /// All rows of the audit table, some columns of them.
+    pub(crate) fn audit(&self, columns: &[&str]) -> Vec<String> {
+        let mut rows = Vec::new();
+        for entry in std::fs::read_dir(self.path("lake/audit")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "parquet") {
+                for batch in rcm_connectors::parquet::decode(std::fs::read(path).unwrap().into()).unwrap() {
+                    let picked: Vec<usize> = columns.iter().map(|c| batch.schema().index_of(c).unwrap()).collect();
+                    rows.extend(lines(&[batch.project(&picked).unwrap()]));
+                }
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// Live data files of the newest publish: (table, digest), sorted.
+    pub(crate) fn live(&self) -> Vec<(String, String)> {
+        let lake = self.lake();
+        wait(async {
+            let mut all = Vec::new();
+            for (table, at) in lake.newest().await.unwrap().expect("a publish").tables {
+                for file in lake.table_files(&table, at.version).await.unwrap().files {
+                    let bytes = lake.get(&format!("{table}/{}", file.path)).await.unwrap();
+                    all.push((table.clone(), sha256(&bytes)));
+                }
+            }
+            all.sort();
+            all
+        })
+    }
+
+    /// The visible history of a table without the columns that say when it was written.
+    pub(crate) fn history(&self, table: &str) -> Vec<String> {
+        let columns: Vec<&str> = rcm_core::model::table(table).unwrap().columns.iter().map(|c| c.name).collect();
+        let hospital = if table == "cpt_codes" { "" } else { "hospital, " };
+        let sql =
+            format!("SELECT {hospital}{}, valid_from, valid_to, is_current FROM silver.{table}", columns.join(", "));
+        let mut rows = self.sql(&sql);
+        rows.sort();
+        rows
+    }
+}
+
+fn lines(batches: &[arrow::array::RecordBatch]) -> Vec<String> {
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    let mut rows = Vec::new();
+    for batch in batches {
+        let options = FormatOptions::default().with_null("NULL");
+        let columns: Vec<_> =
+            batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|"));
+        }
+    }
+    rows
+}
+
+/// All files below a folder, relative to it.
+pub(crate) fn walk(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(at) = open.pop() {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => found.push(path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    for file in walk(from) {
+        let to = to.join(&file);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from.join(&file), to).unwrap();
+    }
+}
