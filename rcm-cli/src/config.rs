@@ -7,9 +7,9 @@ mod vars;
 
 use chrono::Duration;
 use rcm_connectors::files::sha256;
-use rcm_core::{Class, LoadLine, Problem};
+use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 pub use vars::Vars;
 
@@ -32,13 +32,15 @@ pub struct Project {
     pub digest: String,
 }
 
-/// `[run]`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// `[run]` and `[rules]`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Rows dated later than `as_of` + grace are quarantined. Default: one day.
     pub grace: Duration,
     /// Share of a hospital's live keys that one full load may close. Default: 0.2.
     pub max_delete_share: f64,
+    /// `[rules]`: those that are `"off"`. Default: none.
+    pub rules_off: BTreeSet<String>,
 }
 
 /// `[sources.NAME]`.
@@ -104,6 +106,11 @@ impl Project {
             mappings,
             digest,
         })
+    }
+
+    /// How a table is loaded; all its lines say the same. A table without a line is never loaded.
+    pub fn load_type(&self, table: &str) -> LoadType {
+        self.lines.iter().find(|l| l.table == table).map_or(LoadType::Full, |l| l.load_type)
     }
 
     /// How a line's table is mapped, and the words that mean null there.

@@ -19,10 +19,10 @@ use crate::report::Report;
 use chrono::{DateTime, Utc};
 pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::Lake;
-use rcm_core::{Class, Clock, Event, Problem, Progress};
+use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
 
 /// How to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only lines that match one of these (`patients`, `hos-a.*`); empty: all. Default: empty.
     pub select: Vec<String>,
@@ -36,12 +36,6 @@ pub struct Options {
     pub jobs: usize,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options { select: Vec::new(), dry_run: false, full_refresh: false, as_of: None, jobs: 0 }
-    }
-}
-
 /// Runs the pipeline once. Safe to repeat: what was read is not read again, what was interrupted is finished first.
 ///
 /// It works on the calling thread and on threads of its own; give it a task that may block.
@@ -50,6 +44,7 @@ pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progre
     report.dry_run = options.dry_run;
     match attempt(project, options, clock, progress, &mut report).await {
         Ok(()) => {}
+        Err(problem) if report.problems.contains(&problem) => {}
         Err(problem) => report.problems.push(problem),
     }
     report.finished_at = clock.now();
@@ -64,46 +59,61 @@ async fn attempt(
     report: &mut Report,
 ) -> Result<(), Problem> {
     let lines = select::lines(project, &options.select)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs)
-        .build()
-        .map_err(|e| Problem::storage("threads", e))?;
 
-    // A dry run opens what is there and makes nothing.
-    let lake = match options.dry_run {
-        true => Lake::existing(&project.lake)?,
-        false => Some(Lake::local(&project.lake)?),
-    };
-    let _lease = match &lake {
-        Some(lake) if !options.dry_run => {
-            let lease = lake.lease()?;
-            publish::finish_what_was_begun(lake, progress).await?;
-            Some(lease)
-        }
-        _ => None,
-    };
-
-    let plan = plan::make(project, options, &lines, lake.as_ref(), &pool, clock).await?;
-    report.plan(&plan);
     if options.dry_run {
+        // Opens what is there and makes nothing.
+        let lake = Lake::existing(&project.lake)?;
+        let plan = plan::make(project, options, &lines, lake.as_ref(), &threads(options)?, clock).await?;
+        report.plan(&plan);
         return Ok(());
     }
-    let Some(lake) = lake else { return Ok(()) };
-    progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
-
-    match work(project, &plan, &lake, &pool, clock, progress, report).await {
-        Ok(()) => Ok(()),
-        Err(problem) => {
-            // What was refused or failed before the intent changed nothing; that it happened is kept.
-            if problem.class != Class::Busy && report.publish.is_none() {
-                report.refuse(&problem);
-                let rows = audit::rows(&plan, report, clock.now());
-                // Where the lake cannot be written, the first problem is the one to act on.
-                let _ = lake.append_audit(&plan.attempt, &rows).await;
-            }
-            Err(problem)
-        }
+    let lake = Lake::local(&project.lake)?;
+    let _lease = lake.lease()?;
+    let outcome = begun(project, options, &lines, &lake, clock, progress, report).await;
+    if let Err(problem) = &outcome
+        && !matches!(problem.class, Class::Config | Class::Busy)
+    {
+        keep_failure(&lake, problem, report, clock.now()).await;
     }
+    outcome
+}
+
+/// That an attempt failed is kept, whatever became of it.
+async fn keep_failure(lake: &Lake, problem: &Problem, report: &mut Report, now: DateTime<Utc>) {
+    report.refuse(problem);
+    report.problems.push(problem.clone());
+    if report.attempt.is_empty() {
+        report.attempt = rcm_connectors::lake::new_attempt(0);
+    }
+    // Behind its intent the attempt's own rows are still to come, with the redo: these are others.
+    let name = match report.intent {
+        Some(_) => format!("{}-stopped", report.attempt),
+        None => report.attempt.clone(),
+    };
+    // Where the lake cannot be written, the first problem is the one to act on.
+    let _ = lake.append_audit(&name, &audit::rows(report, None, now)).await;
+}
+
+fn threads(options: &Options) -> Result<rayon::ThreadPool, Problem> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build();
+    pool.map_err(|e| Problem::storage("threads", e))
+}
+
+async fn begun(
+    project: &Project,
+    options: &Options,
+    lines: &[&LoadLine],
+    lake: &Lake,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    report: &mut Report,
+) -> Result<(), Problem> {
+    let pool = &threads(options)?;
+    publish::finish_what_was_begun(lake, progress).await?;
+    let plan = plan::make(project, options, lines, Some(lake), pool, clock).await?;
+    report.plan(&plan);
+    progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
+    work(project, &plan, lake, pool, clock, progress, report).await
 }
 
 async fn work(
@@ -115,11 +125,12 @@ async fn work(
     progress: &dyn Progress,
     report: &mut Report,
 ) -> Result<(), Problem> {
+    plan.refuse_wrong_lines()?;
     plan.refuse_late_fulls()?;
     let landed = land::land(project, plan, lake, pool, progress, report).await?;
     let mut tables = Vec::new();
     for table in plan.tables() {
-        let groups = conform::groups(project, plan, table, &landed, lake).await?;
+        let groups = conform::groups(project, plan, table, &landed, lake, progress).await?;
         let checked = pool.install(|| conform::check(project, plan, table, groups, progress))?;
         tables.push(merge::merge(project, plan, table, checked, lake, pool, report).await?);
         progress.event(&Event::Merged { table: table.name });

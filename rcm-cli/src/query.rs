@@ -6,21 +6,24 @@ use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Problem};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Tables named `layer.table`, all of one run: never a mixture of two.
 pub struct Tables(SessionContext);
 
 impl Tables {
-    /// Opens the newest publish of a lake. A table without rows is left out.
+    /// Opens the newest publish of the lake in a folder. A table without rows is left out.
     ///
     /// # Errors
     /// A lake without a publish, or storage that fails.
-    pub async fn newest(lake: &Lake) -> Result<Tables, Problem> {
-        let publish = lake.newest().await?.ok_or_else(|| {
-            Problem::new(Class::Failed, lake.folder().display().to_string(), "nothing was published here yet")
+    pub async fn newest(folder: &Path) -> Result<Tables, Problem> {
+        let nothing = || {
+            Problem::new(Class::Failed, folder.display().to_string(), "nothing was published here yet")
                 .hint("`rcm run` first")
-        })?;
+        };
+        let lake = Lake::existing(folder)?.ok_or_else(nothing)?;
+        let publish = lake.newest().await?.ok_or_else(nothing)?;
         let mut config = SessionConfig::new();
         config.options_mut().execution.parquet.schema_force_view_types = false;
         let context = SessionContext::new_with_config(config);

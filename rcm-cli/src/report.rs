@@ -16,6 +16,8 @@ pub struct Report {
     pub schema: u32,
     /// Digest of what the run was told and what it read; empty where it did not come that far.
     pub run_id: String,
+    /// The attempt; its files carry this name.
+    pub attempt: String,
     /// The run's instant.
     pub as_of: Option<DateTime<Utc>>,
     /// Wall clock.
@@ -28,6 +30,8 @@ pub struct Report {
     pub rebuilt: Vec<&'static str>,
     /// Number of the publish; none where nothing changed or nothing was published.
     pub publish: Option<u64>,
+    /// Number of the intent, where it stands and the run did not come to its end: the next run finishes it.
+    pub intent: Option<u64>,
     /// Lines of `load_config.csv`.
     pub loads: Vec<LoadReport>,
     /// Gold tables that were rebuilt.
@@ -55,6 +59,8 @@ pub struct LoadReport {
     pub files: Vec<String>,
     /// Files that an earlier run read.
     pub known_files: usize,
+    /// Records of its files, as the reader counted them.
+    pub read: u64,
     /// Rows kept in bronze.
     pub landed: u64,
     /// Lines that are no rows.
@@ -135,10 +141,37 @@ pub struct GoldReport {
     pub repeated: u64,
     /// For a fact: rows of silver that it must have.
     pub silver_rows: Option<u64>,
-    /// For a fact: money column → cents in silver and in gold.
-    pub money: BTreeMap<String, (i64, i64)>,
+    /// Sums that must agree with what the table was made from.
+    pub totals: Vec<Total>,
     /// For a fact: dimension → facts that met it.
     pub met: BTreeMap<String, u64>,
+}
+
+/// A sum here and where it comes from, in cents.
+#[derive(Debug, Clone, Serialize)]
+pub struct Total {
+    /// The money column.
+    pub column: &'static str,
+    /// `layer.table` that it comes from.
+    pub from: &'static str,
+    /// The sum there.
+    #[serde(serialize_with = "as_text")]
+    pub wanted: i128,
+    /// The sum here.
+    #[serde(serialize_with = "as_text")]
+    pub found: i128,
+}
+
+/// JSON has no numbers of that size.
+fn as_text<S: serde::Serializer>(cents: &i128, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(cents)
+}
+
+impl Taken {
+    /// What `rows_in` must be.
+    pub(crate) fn sum(&self) -> u64 {
+        self.new + self.changed + self.late + self.no_op + self.collapsed + self.quarantined
+    }
 }
 
 impl Report {
@@ -146,12 +179,14 @@ impl Report {
         Report {
             schema: 1,
             run_id: String::new(),
+            attempt: String::new(),
             as_of: None,
             started_at: now,
             finished_at: now,
             dry_run: false,
             rebuilt: Vec::new(),
             publish: None,
+            intent: None,
             loads: Vec::new(),
             gold: Vec::new(),
             problems: Vec::new(),
@@ -160,6 +195,7 @@ impl Report {
 
     pub(crate) fn plan(&mut self, plan: &Plan<'_>) {
         self.run_id = plan.run_id.clone();
+        self.attempt = plan.attempt.clone();
         self.as_of = Some(plan.as_of);
         self.rebuilt.clone_from(&plan.rebuilt);
         for load in &plan.loads {
@@ -179,6 +215,7 @@ impl Report {
                 status,
                 files: load.files.iter().map(|f| f.name.clone()).collect(),
                 known_files: load.known,
+                read: 0,
                 landed: 0,
                 rejected: 0,
                 taken: Taken::default(),
@@ -208,8 +245,9 @@ impl Report {
         }
     }
 
-    pub(crate) fn landed(&mut self, load: &str, rows: usize, rejects: usize) {
+    pub(crate) fn landed(&mut self, load: &str, records: u64, rows: usize, rejects: usize) {
         if let Some(load) = self.load(load) {
+            load.read += records;
             load.landed += rows as u64;
             load.rejected += rejects as u64;
         }

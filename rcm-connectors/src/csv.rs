@@ -2,7 +2,9 @@
 //!
 //! UTF-8 with or without a byte order mark, comma, double quotes, LF or CRLF. A line with another number of fields than
 //! the header, or with bytes that are no UTF-8, becomes a [`Reject`] with its place and its raw bytes. A quote that is
-//! never closed would swallow the rest of the file: that too is a reject, not a row. Empty lines are no rows.
+//! never closed, or text behind a closing quote, can swallow other lines or cut a value: that too is a reject, not a row.
+//! Empty lines are no rows. No name of a header is repeated in a message before it is known to be one: a file without a
+//! header has a patient there.
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -38,9 +40,11 @@ pub struct Rows {
     pub lines: Vec<i64>,
 }
 
-/// What a file held: rows + rejects = records.
+/// What a file held.
 #[derive(Debug, Clone)]
 pub struct Landing {
+    /// Records after the header, counted apart from the two lists: rows + rejects must be equal to it.
+    pub records: u64,
     /// The header's columns.
     pub schema: SchemaRef,
     /// Good records, in order.
@@ -70,8 +74,9 @@ impl Landing {
 ///
 /// # Errors
 /// A file without a header line (class `failed`), or a header that repeats a column or is no UTF-8 (class `drift`).
-pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+pub fn read(file: &[u8], place: &str) -> Result<Landing, Problem> {
+    let bytes = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    let mark = (file.len() - bytes.len()) as u64;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let broken = |e: csv::Error| Problem::storage(place, e);
     let mut record = csv::ByteRecord::new();
@@ -81,7 +86,7 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
     let schema = header(&record, place)?;
     let width = schema.fields().len();
 
-    let mut landing = Landing { schema: schema.clone(), batches: Vec::new(), rejects: Vec::new() };
+    let mut landing = Landing { records: 0, schema: schema.clone(), batches: Vec::new(), rejects: Vec::new() };
     let mut columns = Columns::new(width);
     let mut row = 0;
     loop {
@@ -93,18 +98,17 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
         let (start, line) = record.position().map_or((start, line), |p| (p.byte(), p.line()));
         let end = reader.position().byte();
         let raw = raw(bytes, start, end);
-        let what =
-            if end as usize == bytes.len() && spans_lines(raw) && raw.iter().filter(|b| **b == b'"').count() % 2 == 1 {
-                Some("a quote is never closed".to_owned())
-            } else if record.len() != width {
-                Some(format!("{} field{}, expected {width}", record.len(), if record.len() == 1 { "" } else { "s" }))
-            } else if record.iter().any(|f| std::str::from_utf8(f).is_err()) {
-                Some("bytes that are no UTF-8".to_owned())
-            } else {
-                None
-            };
+        let what = if let Some(fault) = quoting_fault(raw) {
+            Some(fault.to_owned())
+        } else if record.len() != width {
+            Some(format!("{} field{}, expected {width}", record.len(), if record.len() == 1 { "" } else { "s" }))
+        } else if record.iter().any(|f| std::str::from_utf8(f).is_err()) {
+            Some("bytes that are no UTF-8".to_owned())
+        } else {
+            None
+        };
         match what {
-            Some(what) => landing.rejects.push(Reject { row, line, byte: start, what, raw: raw.to_vec() }),
+            Some(what) => landing.rejects.push(Reject { row, line, byte: start + mark, what, raw: raw.to_vec() }),
             None => columns.push(&record, row, line),
         }
         if columns.rows.len() == BATCH_ROWS {
@@ -114,6 +118,7 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Landing, Problem> {
     if !columns.rows.is_empty() {
         landing.batches.push(columns.finish(&schema, place)?);
     }
+    landing.records = row;
     Ok(landing)
 }
 
@@ -129,8 +134,27 @@ fn raw(bytes: &[u8], start: u64, end: u64) -> &[u8] {
     raw
 }
 
-fn spans_lines(raw: &[u8]) -> bool {
-    raw.contains(&b'\n')
+/// What is wrong with the quotes of a record. A quote inside a field that does not begin with one is text.
+fn quoting_fault(raw: &[u8]) -> Option<&'static str> {
+    #[derive(PartialEq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Closing,
+    }
+    let mut at = At::Start;
+    for byte in raw {
+        at = match (at, byte) {
+            (At::Start, b'"') | (At::Closing, b'"') => At::Quoted,
+            (At::Start | At::Plain | At::Closing, b',') => At::Start,
+            (At::Start | At::Plain, _) => At::Plain,
+            (At::Quoted, b'"') => At::Closing,
+            (At::Quoted, _) => At::Quoted,
+            (At::Closing, _) => return Some("text behind a closing quote"),
+        };
+    }
+    (at == At::Quoted).then_some("a quote is never closed")
 }
 
 fn header(record: &csv::ByteRecord, place: &str) -> Result<SchemaRef, Problem> {
@@ -143,7 +167,9 @@ fn header(record: &csv::ByteRecord, place: &str) -> Result<SchemaRef, Problem> {
                 .hint("expected a header line of column names in UTF-8"));
         }
         if names.contains(&name) {
-            return Err(Problem::new(Class::Drift, place, format!("the header names column `{name}` twice")));
+            let first = names.iter().position(|n| *n == name).unwrap_or(0) + 1;
+            let what = format!("columns {first} and {} of the header have the same name", names.len() + 1);
+            return Err(Problem::new(Class::Drift, place, what));
         }
         names.push(name);
     }
@@ -200,6 +226,17 @@ mod tests {
         assert_eq!((landing.rows(), landing.rejects.len()), (0, 1));
         assert_eq!(landing.rejects[0].what, "a quote is never closed");
         assert_eq!(landing.rejects[0].raw, b"1,\"x\n2,y\n3,z");
+        // Cut in the middle of the last value: not a row either.
+        assert_eq!(read(b"a,b\n1,2\n3,\"tru", "f.csv").unwrap().rejects.len(), 1);
+    }
+
+    #[test]
+    fn two_open_quotes_do_not_make_one_row_of_three() {
+        let landing = read(b"a,b\n1,\"x\n2,y\n3,\"z\"\n4,w\n", "f.csv").unwrap();
+        assert_eq!((landing.rows(), landing.rejects.len(), landing.records), (1, 1, 2));
+        assert_eq!(landing.rejects[0].what, "text behind a closing quote");
+        // Quotes that are right, and quotes that are text.
+        assert_eq!(read(b"a,b\n\"1\",\"say \"\"x\"\", y\"\n5\" pipe,\n", "f.csv").unwrap().rows(), 2);
     }
 
     #[test]

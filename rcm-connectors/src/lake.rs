@@ -16,6 +16,7 @@
 //! ([`Lake::complete`]) that any process may repeat.
 
 mod audit;
+mod change;
 mod delta;
 mod lease;
 mod local;
@@ -25,9 +26,10 @@ mod state;
 mod store;
 
 pub use audit::{AuditRow, audit_schema};
-pub use delta::{Commit, DataFile, TableFiles};
+pub use change::{By, Change};
+pub use delta::{DataFile, TableFiles};
 pub use lease::Lease;
-pub use record::{Intent, Publish, TableAt, TableCommit};
+pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use state::{ReadFile, TableState};
 pub use store::Lake;
 

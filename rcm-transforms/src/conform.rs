@@ -20,8 +20,9 @@ pub struct Conformed {
     pub unread: Vec<(usize, Reason)>,
 }
 
-/// Maps one landed batch. Text is trimmed; what is empty then, or one of `null_words` in any case, is a null. A column
-/// without a mapping is null.
+/// Maps one landed batch. Text is trimmed; what is empty then, or one of `null_words`, is a null (in that spelling: `Null`
+/// is somebody's name). A column without a mapping is null, and so is a mapped one that the batch lacks: hold a delivery
+/// to [`TableMapping::check_columns`] first; a file of the archive may be older than the mapping.
 ///
 /// ```
 /// use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -30,7 +31,7 @@ pub struct Conformed {
 /// use std::sync::Arc;
 ///
 /// let text = |v: &str| Arc::new(StringArray::from(vec![v])) as ArrayRef;
-/// let landed = RecordBatch::try_from_iter([("ID", text(" D1 ")), ("N", text("null"))]).unwrap();
+/// let landed = RecordBatch::try_from_iter([("ID", text(" D1 ")), ("N", text("NULL"))]).unwrap();
 /// let columns = [("department_id", "ID"), ("name", "N")].map(|(c, s)| (c.to_owned(), ColumnMapping::Name(s.to_owned())));
 /// let mapping = TableMapping { source: "dbo.dep".into(), ignore: vec![], columns: columns.into() };
 /// let conformed = conform(table("departments").unwrap(), &mapping, &["NULL".to_owned()], "hos-a", &landed).unwrap();
@@ -40,7 +41,7 @@ pub struct Conformed {
 /// ```
 ///
 /// # Errors
-/// A batch that lacks a mapped column: hold its names to [`TableMapping::check_columns`] first.
+/// A mapped column that is no text.
 pub fn conform(
     table: &Table,
     mapping: &TableMapping,
@@ -52,7 +53,7 @@ pub fn conform(
     let read = table
         .columns
         .par_iter()
-        .map(|column| match mapping.columns.get(column.name) {
+        .map(|column| match mapping.columns.get(column.name).filter(|m| landed.column_by_name(m.from()).is_some()) {
             None => Ok((arrow::array::new_null_array(&column.kind.data_type(), rows), Vec::new())),
             Some(from) => {
                 let cells = landed.column_by_name(from.from()).and_then(|c| c.as_any().downcast_ref::<StringArray>());
@@ -85,7 +86,7 @@ fn read_column(
 ) -> (ArrayRef, Vec<(usize, Reason)>) {
     let value = |row: usize| -> Option<&str> {
         let text = cells.is_valid(row).then(|| cells.value(row).trim())?;
-        let is_null = text.is_empty() || null_words.iter().any(|w| w.eq_ignore_ascii_case(text));
+        let is_null = text.is_empty() || null_words.iter().any(|w| w == text);
         (!is_null).then_some(text)
     };
     let mut unread = Vec::new();

@@ -23,7 +23,9 @@ pub struct Model {
     pub grain: &'static [&'static str],
     /// Whether the result depends on the run's instant; it then carries `as_of`.
     pub dated: bool,
-    /// For a fact: what must be equal to silver's current rows.
+    /// Sums that must agree: `(column, table, column)`, the table in silver or gold.
+    pub totals: &'static [(&'static str, &'static str, &'static str)],
+    /// For a fact: what it holds and what it meets.
     pub fact: Option<Fact>,
 }
 
@@ -32,8 +34,6 @@ pub struct Model {
 pub struct Fact {
     /// The silver table with one row for each of its rows.
     pub of: &'static str,
-    /// Amounts whose sums must be silver's.
-    pub money: &'static [&'static str],
     /// Foreign key column → dimension.
     pub dimensions: &'static [(&'static str, &'static str)],
 }
@@ -44,6 +44,7 @@ macro_rules! sql {
     };
 }
 
+const FACT: &str = "gold.fact_transactions";
 const PATIENT: (&str, &str) = ("patient_key", "dim_patient");
 const PROVIDER: (&str, &str) = ("provider_key", "dim_provider");
 const DEPARTMENT: (&str, &str) = ("department_key", "dim_department");
@@ -58,6 +59,7 @@ pub const MODELS: &[Model] = &[
         gold: &[],
         grain: &["department_key"],
         dated: false,
+        totals: &[],
         fact: None,
     },
     Model {
@@ -67,6 +69,7 @@ pub const MODELS: &[Model] = &[
         gold: &["dim_department"],
         grain: &["provider_key"],
         dated: false,
+        totals: &[],
         fact: None,
     },
     Model {
@@ -76,6 +79,7 @@ pub const MODELS: &[Model] = &[
         gold: &[],
         grain: &["patient_key"],
         dated: false,
+        totals: &[],
         fact: None,
     },
     Model {
@@ -85,6 +89,7 @@ pub const MODELS: &[Model] = &[
         gold: &[],
         grain: &["cpt_code"],
         dated: false,
+        totals: &[],
         fact: None,
     },
     Model {
@@ -94,7 +99,8 @@ pub const MODELS: &[Model] = &[
         gold: &["dim_patient", "dim_provider", "dim_department", "dim_cpt_code"],
         grain: &["encounter_key"],
         dated: false,
-        fact: Some(Fact { of: "encounters", money: &[], dimensions: &[PATIENT, PROVIDER, DEPARTMENT, CPT] }),
+        totals: &[],
+        fact: Some(Fact { of: "encounters", dimensions: &[PATIENT, PROVIDER, DEPARTMENT, CPT] }),
     },
     Model {
         name: "fact_transactions",
@@ -103,11 +109,8 @@ pub const MODELS: &[Model] = &[
         gold: &["dim_patient", "dim_provider", "dim_department", "dim_cpt_code"],
         grain: &["transaction_key"],
         dated: false,
-        fact: Some(Fact {
-            of: "transactions",
-            money: &["amount", "paid_amount"],
-            dimensions: &[PATIENT, PROVIDER, DEPARTMENT, CPT],
-        }),
+        totals: &[("amount", "silver.transactions", "amount"), ("paid_amount", "silver.transactions", "paid_amount")],
+        fact: Some(Fact { of: "transactions", dimensions: &[PATIENT, PROVIDER, DEPARTMENT, CPT] }),
     },
     Model {
         name: "fact_claims",
@@ -116,11 +119,8 @@ pub const MODELS: &[Model] = &[
         gold: &["dim_patient", "dim_provider", "dim_department"],
         grain: &["claim_key"],
         dated: false,
-        fact: Some(Fact {
-            of: "claims",
-            money: &["claim_amount", "paid_amount"],
-            dimensions: &[PATIENT, PROVIDER, DEPARTMENT],
-        }),
+        totals: &[("claim_amount", "silver.claims", "claim_amount"), ("paid_amount", "silver.claims", "paid_amount")],
+        fact: Some(Fact { of: "claims", dimensions: &[PATIENT, PROVIDER, DEPARTMENT] }),
     },
     Model {
         name: "kpi_provider_charges",
@@ -129,6 +129,7 @@ pub const MODELS: &[Model] = &[
         gold: &["fact_transactions", "dim_provider", "dim_department"],
         grain: &["provider", "department"],
         dated: false,
+        totals: &[("amount", FACT, "amount")],
         fact: None,
     },
     Model {
@@ -138,6 +139,7 @@ pub const MODELS: &[Model] = &[
         gold: &["fact_transactions", "dim_provider", "dim_department"],
         grain: &["provider", "department", "month"],
         dated: false,
+        totals: &[("amount", FACT, "amount"), ("paid_amount", FACT, "paid_amount")],
         fact: None,
     },
     Model {
@@ -147,6 +149,7 @@ pub const MODELS: &[Model] = &[
         gold: &["fact_transactions", "dim_department"],
         grain: &["department"],
         dated: false,
+        totals: &[("amount", FACT, "amount"), ("paid_amount", FACT, "paid_amount")],
         fact: None,
     },
     Model {
@@ -156,6 +159,7 @@ pub const MODELS: &[Model] = &[
         gold: &["fact_transactions"],
         grain: &["band"],
         dated: true,
+        totals: &[],
         fact: None,
     },
     Model {
@@ -165,6 +169,7 @@ pub const MODELS: &[Model] = &[
         gold: &["fact_claims"],
         grain: &["payer"],
         dated: false,
+        totals: &[],
         fact: None,
     },
 ];

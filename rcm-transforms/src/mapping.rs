@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Words that mean "no value" in any case, beside the empty field. Default: none.
+    /// Words that mean "no value", exactly as they stand, beside the empty field. Default: none.
     #[serde(default)]
     pub null: Vec<String>,
     /// Common model table → how it is read.
@@ -20,12 +20,14 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableMapping {
-    /// `tablename` in `load_config.csv`.
+    /// `tablename` in `load_config.csv`; must be given.
+    #[serde(default)]
     pub source: String,
     /// Source columns that are not loaded on purpose. Default: none.
     #[serde(default)]
     pub ignore: Vec<String>,
-    /// Common model column → source column.
+    /// Common model column → source column; key and required columns must be among them.
+    #[serde(default)]
     pub columns: BTreeMap<String, ColumnMapping>,
 }
 
@@ -113,6 +115,10 @@ impl Mapping {
                 faults.push(Fault { at: at(&[]), what: format!("the common model has no table `{name}`"), valid });
                 continue;
             };
+            if mapping.source.is_empty() {
+                let what = format!("table `{name}` does not say from which `source` it is read");
+                faults.push(Fault { at: at(&[]), what, valid: Vec::new() });
+            }
             for (column, m) in &mapping.columns {
                 if table.column(column).is_none() {
                     let what = format!("table `{name}` of the common model has no column `{column}`");
@@ -144,6 +150,16 @@ impl TableMapping {
     /// Class `drift`: a mapped column that is not there, or a column that is neither mapped nor ignored.
     pub fn check_columns(&self, names: &[&str], place: &str) -> Result<(), Problem> {
         let drift = |what: String, hint: String| Err(Problem::new(Class::Drift, place, what).hint(hint));
+        let is_known = |n: &str| self.columns.values().any(|c| c.from() == n) || self.ignore.iter().any(|i| i == n);
+        let known = names.iter().filter(|n| is_known(n)).count();
+        if known == 0 {
+            // What stands there may be a patient.
+            let wanted: Vec<_> = self.columns.values().map(|c| format!("`{}`", c.from())).collect();
+            return drift(
+                format!("the first line is no header: none of its {} fields is a known column", names.len()),
+                format!("deliver it with a header line; expected are {}", wanted.join(", ")),
+            );
+        }
         let missing: Vec<_> = self
             .columns
             .values()
@@ -152,14 +168,19 @@ impl TableMapping {
             .map(|c| format!("`{c}`"))
             .collect();
         if !missing.is_empty() {
-            let (what, has) = (missing.join(", "), names.join(", "));
             return drift(
-                format!("column {what} is missing (the file has: {has})"),
+                format!(
+                    "column {} is missing (the header has {} columns, {known} of them known)",
+                    missing.join(", "),
+                    names.len()
+                ),
                 format!("deliver it, or change [tables.*.columns] of `{}` in the mapping", self.source),
             );
         }
-        let known = |n: &str| self.columns.values().any(|c| c.from() == n) || self.ignore.iter().any(|i| i == n);
-        let unknown: Vec<_> = names.iter().filter(|n| !known(n)).map(|n| format!("`{n}`")).collect();
+        let unknown = names.iter().enumerate().filter(|(_, n)| !is_known(n));
+        let unknown: Vec<String> = unknown
+            .map(|(at, n)| if is_identifier(n) { format!("`{n}`") } else { format!("number {}", at + 1) })
+            .collect();
         if !unknown.is_empty() {
             return drift(
                 format!("column {} is unknown: neither mapped nor ignored", unknown.join(", ")),
@@ -168,4 +189,11 @@ impl TableMapping {
         }
         Ok(())
     }
+}
+
+/// Whether a name may be repeated in a message: the other columns are all there, so it stands in a header.
+fn is_identifier(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ' '))
 }

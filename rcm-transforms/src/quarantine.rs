@@ -5,6 +5,7 @@
 //! patient missing, `N1` a name without which a code says nothing. Nothing yet compares two columns or two tables.
 
 use crate::conform::{Conformed, days};
+use crate::gold::UNKNOWN;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
     TimestampMicrosecondArray, UInt64Array,
@@ -15,8 +16,9 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use rayon::prelude::*;
 use rcm_core::Reason;
-use rcm_core::model::{Kind, Table, quarantine_schema};
-use std::collections::BTreeMap;
+use rcm_core::model::{Kind, Role, Table, quarantine_schema};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that one task checks.
@@ -31,13 +33,29 @@ pub struct Checked {
     pub bad: BTreeMap<usize, Vec<Reason>>,
 }
 
-/// Checks every row against every rule. `incremental`: the watermark is the valid time and must be there.
+/// What a run tells the rules.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The run's instant: a day after it is in the future.
+    pub as_of: DateTime<Utc>,
+    /// How much later a watermark may be: clocks differ.
+    pub grace: Duration,
+    /// Whether the watermark is the valid time and must be there.
+    pub incremental: bool,
+    /// Rules that are switched off, of [`OPTIONAL_RULES`].
+    pub off: BTreeSet<String>,
+}
+
+/// Rules that a project may switch off: without the others a row cannot be read, or has no place in history.
+pub const OPTIONAL_RULES: [&str; 3] = ["G5", "N1", "P1"];
+
+/// Checks every row against every rule.
 ///
 /// ```
 /// use arrow::array::{ArrayRef, RecordBatch, StringArray};
-/// use chrono::{Duration, Utc};
+/// use chrono::Duration;
 /// use rcm_core::model::table;
-/// use rcm_transforms::{conform::Conformed, quarantine::check};
+/// use rcm_transforms::{conform::Conformed, quarantine::{Limits, check}};
 /// use std::sync::Arc;
 ///
 /// let text = |v: [Option<&str>; 2]| Arc::new(StringArray::from(v.to_vec())) as ArrayRef;
@@ -45,29 +63,20 @@ pub struct Checked {
 ///     ("hospital", text([Some("hos-a"); 2])), ("department_id", text([Some("D1"), None])), ("name", text([Some("ER"), None])),
 /// ]).unwrap();
 /// let conformed = Conformed { batch, unread: vec![] };
-/// let checked = check(table("departments").unwrap(), &conformed, false, Utc::now(), Duration::days(1));
+/// let as_of = "2026-06-30T00:00:00Z".parse().unwrap();
+/// let limits = Limits { as_of, grace: Duration::days(1), incremental: false, off: Default::default() };
+/// let checked = check(table("departments").unwrap(), &conformed, &limits);
 /// assert_eq!(checked.clean, [0]);
 /// let reasons: Vec<_> = checked.bad[&1].iter().map(|r| r.to_string()).collect();
 /// assert_eq!(reasons, ["G2 department_id: is missing", "N1 name: is missing"]);
 /// ```
-pub fn check(
-    table: &Table,
-    conformed: &Conformed,
-    incremental: bool,
-    as_of: DateTime<Utc>,
-    grace: Duration,
-) -> Checked {
+pub fn check(table: &Table, conformed: &Conformed, limits: &Limits) -> Checked {
     let batch = &conformed.batch;
-    // A day belongs to the run if it has begun by `as_of + grace`.
-    let last = days((as_of + grace).date_naive());
-    let first = NaiveDate::from_ymd_opt(1900, 1, 1).map_or(i32::MIN, days);
     let chunks: Vec<usize> = (0..batch.num_rows()).step_by(CHUNK).collect();
     let found: Vec<(usize, Reason)> = chunks
         .par_iter()
-        .flat_map_iter(|at| {
-            let rows = *at..(*at + CHUNK).min(batch.num_rows());
-            failed(table, batch, rows, incremental, first..=last).into_iter()
-        })
+        .flat_map_iter(|at| failed(table, batch, *at..(*at + CHUNK).min(batch.num_rows()), limits).into_iter())
+        .filter(|(_, reason)| !limits.off.contains(reason.rule))
         .collect();
 
     let mut bad: BTreeMap<usize, Vec<Reason>> = BTreeMap::new();
@@ -85,34 +94,43 @@ pub fn check(
     Checked { clean, bad }
 }
 
-fn failed(
-    table: &Table,
-    batch: &RecordBatch,
-    rows: std::ops::Range<usize>,
-    incremental: bool,
-    days: std::ops::RangeInclusive<i32>,
-) -> Vec<(usize, Reason)> {
+fn failed(table: &Table, batch: &RecordBatch, rows: Range<usize>, limits: &Limits) -> Vec<(usize, Reason)> {
+    let first = NaiveDate::from_ymd_opt(1900, 1, 1).map_or(i32::MIN, days);
     let mut found = Vec::new();
     for column in table.columns {
         let Some(cells) = batch.column_by_name(column.name) else { continue };
-        let is_watermark = column.role == rcm_core::model::Role::Watermark;
-        if let Some(rule) = column.required.filter(|_| incremental || !is_watermark) {
+        let is_watermark = column.role == Role::Watermark;
+        if let Some(rule) = column.required.filter(|_| limits.incremental || !is_watermark) {
             let missing = rows.clone().filter(|row| cells.is_null(*row));
             found.extend(missing.map(|row| (row, Reason::new(rule, column.name, "is missing"))));
+        }
+        if column.role == Role::Key
+            && !table.by_hospital
+            && let Some(keys) = cells.as_any().downcast_ref::<StringArray>()
+        {
+            // Without a hospital before it, such a key would be the unknown member of its dimension.
+            let taken = rows.clone().filter(|row| keys.is_valid(*row) && keys.value(*row) == UNKNOWN);
+            found.extend(taken.map(|row| (row, Reason::new("G2", column.name, "is the key of the unknown member"))));
         }
         if column.kind == Kind::Date
             && let Some(dates) = cells.as_any().downcast_ref::<Date32Array>()
         {
+            let last = last_day(limits.as_of, if is_watermark { limits.grace } else { Duration::zero() });
             for row in rows.clone().filter(|row| dates.is_valid(*row)) {
-                if dates.value(row) < *days.start() {
+                if dates.value(row) < first {
                     found.push((row, Reason::new("G5", column.name, "is before 1900")));
-                } else if dates.value(row) > *days.end() {
+                } else if dates.value(row) > last {
                     found.push((row, Reason::new("G5", column.name, "is after the run's as_of")));
                 }
             }
         }
     }
     found
+}
+
+/// The last day, since 1970, that has begun by `as_of` and a grace.
+pub fn last_day(as_of: DateTime<Utc>, grace: Duration) -> i32 {
+    days(as_of.checked_add_signed(grace).unwrap_or(as_of).date_naive())
 }
 
 /// Where a row came from, as bronze stamps it.

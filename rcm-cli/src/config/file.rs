@@ -3,6 +3,7 @@
 use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
 use rcm_connectors::files::sha256;
 use rcm_core::Problem;
+use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ struct Raw {
     lake: RawLake,
     #[serde(default)]
     run: RawRun,
+    #[serde(default)]
+    rules: BTreeMap<String, RuleAction>,
     sources: BTreeMap<String, RawSource>,
 }
 
@@ -54,6 +57,14 @@ impl Default for RawRun {
     fn default() -> Self {
         RawRun { grace: "1d".to_owned(), max_delete_share: 0.2 }
     }
+}
+
+/// What a rule does with a row.
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum RuleAction {
+    Quarantine,
+    Off,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +124,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             chrono::Duration::zero()
         }),
         max_delete_share: raw.run.max_delete_share,
+        rules_off: raw.rules.iter().filter(|(_, a)| **a == RuleAction::Off).map(|(r, _)| r.clone()).collect(),
     };
+    for rule in raw.rules.keys().filter(|r| !OPTIONAL_RULES.contains(&r.as_str())) {
+        wrong(&["rules", rule], "is no rule that can be set".to_owned(), &choose(rule, &OPTIONAL_RULES));
+    }
     if !(0.0..=1.0).contains(&settings.max_delete_share) {
         wrong(&["run", "max_delete_share"], "is no share".to_owned(), "write a number from 0 to 1, such as 0.2");
     }
@@ -122,7 +137,8 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             let hint = choose(&source.kind, &["csv"]);
             wrong(&["sources", name, "kind"], format!("source kind `{}` is not built in", source.kind), &hint);
         }
-        if source.files.contains("..") || Path::new(&source.files).is_absolute() {
+        let files = sources.get(name).map_or("", |s: &Source| s.files.as_str());
+        if files.contains("..") || Path::new(files).is_absolute() {
             let hint = "name files below the source's path";
             wrong(&["sources", name, "files"], "leads out of the source's path".to_owned(), hint);
         }
@@ -133,6 +149,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
 
     // What the values say, not how they are written, and no path.
     let mut digest = format!("{}s {}\n", settings.grace.num_seconds(), settings.max_delete_share);
+    digest += &format!("off {:?}\n", settings.rules_off);
     for (name, source) in &sources {
         digest += &format!("{name} csv {} {:?}\n", source.files, source.delivery);
     }

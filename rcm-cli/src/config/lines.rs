@@ -96,7 +96,8 @@ fn one(
         wrong(format!("database `{source}` names no [sources.*] block of rcm.toml"), choose(source, &names));
     }
     for (column, name) in [("datasource", hospital), ("targetpath", cell("targetpath"))] {
-        if !is_safe_name(name) && !(column == "datasource" && name.is_empty()) {
+        let may_be_empty = column == "datasource" && name.is_empty();
+        if !may_be_empty && !is_safe_name(name) {
             let hint = "use letters, digits, `-`, `_` and inner dots".to_owned();
             wrong(format!("{column} is no name that may stand in a path"), hint);
         }
@@ -135,6 +136,14 @@ fn one(
     let files = Some(cell("files")).filter(|f| !f.is_empty()).map(str::to_owned);
     if files.as_ref().is_some_and(|f| f.contains("..") || f.starts_with('/')) {
         wrong("files leads out of the source's path".to_owned(), "name files below the source's path".to_owned());
+    }
+
+    let pattern = files.as_deref().or(sources.get(source).map(|s| s.files.as_str())).unwrap_or_default();
+    if let Err(e) = glob::Pattern::new(pattern) {
+        wrong(
+            format!("files `{pattern}` is no pattern: {}", e.msg),
+            "`*` stands for any text, `?` for a letter".to_owned(),
+        );
     }
 
     // A mapping that could not be read has told so itself.
@@ -197,6 +206,12 @@ fn together(path: &Path, lines: &[LoadLine]) -> Vec<Problem> {
             if before.name() == line.name() {
                 let what = format!("{} is loaded by line {} too", line.name(), before.line);
                 problems.push(at(what).hint("keep one line a table and hospital"));
+                break;
+            }
+            let folder = |l: &LoadLine| (l.target_path.clone(), l.bronze_table().to_owned(), l.hospital.clone());
+            if folder(before) == folder(line) {
+                let what = format!("{} lands in the same bronze folder as line {}", line.name(), before.line);
+                problems.push(at(what).hint("give one of them another targetpath"));
                 break;
             }
             if before.table == line.table && before.load_type != line.load_type {

@@ -3,12 +3,22 @@
 use std::collections::BTreeMap;
 
 /// What may be filled in: `--var` values and the environment, both given by the program, never read here.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Vars {
     /// `--var NAME=VALUE`.
     pub var: BTreeMap<String, String>,
     /// The environment.
     pub env: BTreeMap<String, String>,
+}
+
+/// Names only: an environment holds secrets.
+impl std::fmt::Debug for Vars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vars")
+            .field("var", &self.var.keys())
+            .field("env", &format!("{} names", self.env.len()))
+            .finish()
+    }
 }
 
 impl Vars {

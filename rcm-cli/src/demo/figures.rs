@@ -5,7 +5,6 @@ use crate::config::{Project, Vars};
 use crate::query::Tables;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use rcm_connectors::lake::Lake;
 use rcm_core::Problem;
 use rcm_core::model::TABLES;
 use std::fmt::Write;
@@ -18,8 +17,7 @@ use std::path::Path;
 pub async fn figures(dir: &Path) -> Result<String, Vec<Problem>> {
     let project = Project::open(&dir.join("rcm.toml"), &Vars::default())?;
     let one = |p: Problem| vec![p];
-    let lake = Lake::local(&project.lake).map_err(one)?;
-    let tables = Tables::newest(&lake).await.map_err(one)?;
+    let tables = Tables::newest(&project.lake).await.map_err(one)?;
     show(dir, &tables).await.map_err(one)
 }
 

@@ -1,17 +1,17 @@
 //! Step 10: one row a layer, source and table, success or failure, whose counts add up.
 
-use super::plan::Plan;
-use crate::report::{LoadReport, Report, Status};
+use crate::report::{LoadReport, Report, Status, Total};
 use chrono::{DateTime, Utc};
 use rcm_connectors::lake::AuditRow;
 use rcm_core::Class;
 
-pub(super) fn rows(plan: &Plan<'_>, report: &Report, now: DateTime<Utc>) -> Vec<AuditRow> {
+/// The rows of an attempt that publishes under a number, or does not publish.
+pub(super) fn rows(report: &Report, publish: Option<u64>, now: DateTime<Utc>) -> Vec<AuditRow> {
     let common = AuditRow {
-        run_id: plan.run_id.clone(),
-        attempt: plan.attempt.clone(),
-        publish: report.publish.map(|p| p as i64),
-        as_of: plan.as_of.timestamp_micros(),
+        run_id: report.run_id.clone(),
+        attempt: report.attempt.clone(),
+        publish: publish.map(|p| p as i64),
+        as_of: report.as_of.map_or(0, |t| t.timestamp_micros()),
         started_at: report.started_at.timestamp_micros(),
         finished_at: now.timestamp_micros(),
         ..AuditRow::default()
@@ -31,7 +31,7 @@ pub(super) fn rows(plan: &Plan<'_>, report: &Report, now: DateTime<Utc>) -> Vec<
         };
         rows.push(AuditRow {
             files: Some(load.files.len() as i64),
-            rows_in: Some((load.landed + load.rejected) as i64),
+            rows_in: Some(load.read as i64),
             rows_landed: Some(load.landed as i64),
             rows_rejected: Some(load.rejected as i64),
             ..row("bronze")
@@ -39,22 +39,25 @@ pub(super) fn rows(plan: &Plan<'_>, report: &Report, now: DateTime<Utc>) -> Vec<
         rows.push(silver(load, row("silver")));
     }
     for gold in &report.gold {
-        let sum = |of: fn(&(i64, i64)) -> i64| (!gold.money.is_empty()).then(|| gold.money.values().map(of).sum());
+        let sum = |of: fn(&Total) -> i128| {
+            let sum: i128 = gold.totals.iter().map(of).sum();
+            (!gold.totals.is_empty()).then(|| sum.to_string())
+        };
         rows.push(AuditRow {
             layer: "gold".to_owned(),
             table_name: gold.model.clone(),
-            status: if report.publish.is_some() { Status::Ok } else { Status::Refused }.word().to_owned(),
+            status: if publish.is_some() { Status::Ok } else { Status::Refused }.word().to_owned(),
             rows_in: gold.silver_rows.map(|r| r as i64),
             rows_out: Some(gold.rows as i64),
-            amount_in: sum(|m| m.0),
-            amount_out: sum(|m| m.1),
+            amount_in: sum(|t| t.wanted),
+            amount_out: sum(|t| t.found),
             ..common.clone()
         });
     }
     let worst = report.problems.iter().max_by_key(|p| p.class);
     let refused = report.loads.iter().find_map(|l| l.error.as_ref().filter(|_| l.status == Status::Refused));
     let error = refused.or(worst);
-    let status = match (error, report.publish) {
+    let status = match (error, publish) {
         (Some(error), None) if error.class == Class::Gate => Status::Refused,
         (Some(_), _) => Status::Failed,
         (None, Some(_)) => Status::Ok,

@@ -12,7 +12,7 @@ use rcm_connectors::lake::{Lake, ReadFile};
 use rcm_core::model::Table;
 use rcm_core::{Class, Event, LoadType, Problem, Progress, Reason};
 use rcm_transforms::conform::{Conformed, conform, days};
-use rcm_transforms::quarantine::{self, Held, Origin};
+use rcm_transforms::quarantine::{self, Held, Limits, Origin};
 
 /// Files of one table that one run reads, or read: a load of all hospitals at one instant.
 pub(super) struct Group<T> {
@@ -79,6 +79,7 @@ pub(super) async fn groups(
     table: &Table,
     landed: &[Landed],
     lake: &Lake,
+    progress: &dyn Progress,
 ) -> Result<Vec<Group<Landed>>, Problem> {
     let mut groups: Vec<Group<Landed>> = Vec::new();
     if plan.rebuilt.contains(&table.name) {
@@ -87,7 +88,7 @@ pub(super) async fn groups(
             let as_of = instant(&file.as_of)
                 .ok_or_else(|| Problem::new(Class::Failed, &file.bronze, "its recorded instant cannot be read"))?;
             let landed = archived(lake, file).await?;
-            check_archived(project, table, &landed)?;
+            note_missing(project, table, &landed, progress)?;
             match groups.last_mut() {
                 Some(last) if last.as_of == as_of && last.run_id == file.run_id => last.files.push(landed),
                 _ => groups.push(Group { as_of, run_id: file.run_id.clone(), is_replay: true, files: vec![landed] }),
@@ -102,11 +103,18 @@ pub(super) async fn groups(
     Ok(groups)
 }
 
-fn check_archived(project: &Project, table: &Table, landed: &Landed) -> Result<(), Problem> {
-    let schema = landed.rows.schema();
-    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+/// A file of the archive may be older than today's mapping: what it lacks is null, and that is said.
+fn note_missing(project: &Project, table: &Table, landed: &Landed, progress: &dyn Progress) -> Result<(), Problem> {
     match project.mapping(&landed.file.hospital, table.name) {
-        Some((mapping, _)) => mapping.check_columns(&names, &landed.file.bronze),
+        Some((mapping, _)) => {
+            let has = |column: &str| landed.rows.column_by_name(column).is_some();
+            for column in mapping.columns.values().map(|c| c.from()).filter(|c| !has(c)) {
+                let note =
+                    format!("{}: column `{column}` is not in the archived file: read as null", landed.file.bronze);
+                progress.event(&Event::Note(&note));
+            }
+            Ok(())
+        }
         None => Err(Problem::new(Class::Drift, &landed.file.bronze, "the archive holds a file that no mapping reads")
             .hint(format!("a rebuild needs the mapping of `{}`", landed.file.load))),
     }
@@ -162,8 +170,10 @@ fn check_file(
     (landed, conformed): (Landed, Conformed),
 ) -> CheckedFile {
     let line = plan.loads.iter().map(|l| l.line).find(|l| l.name() == landed.file.load);
-    let incremental = project.lines.iter().any(|l| l.table == table.name && l.load_type == LoadType::Incremental);
-    let checked = quarantine::check(table, &conformed, incremental, as_of, project.settings.grace);
+    let incremental = project.load_type(table.name) == LoadType::Incremental;
+    let settings = &project.settings;
+    let limits = Limits { as_of, grace: settings.grace, incremental, off: settings.rules_off.clone() };
+    let checked = quarantine::check(table, &conformed, &limits);
     let rejects = landed
         .rejects
         .iter()
@@ -182,12 +192,14 @@ fn check_file(
     let (mut watermark, mut below_window) = (None, 0);
     let dates = table.watermark().and_then(|w| conformed.batch.column_by_name(w.name));
     if let Some(dates) = dates.and_then(|d| d.as_any().downcast_ref::<Date32Array>()).filter(|_| incremental) {
-        let last = days((as_of + project.settings.grace).date_naive());
+        let last = quarantine::last_day(as_of, settings.grace);
         watermark = dates.iter().flatten().filter(|d| *d <= last).max();
         let lag = line.map_or_else(Duration::zero, |l| l.lag);
         let before = plan.states.get(table.name).and_then(|s| s.watermarks.get(&landed.file.load)?.parse().ok());
         if let Some(before) = before.filter(|_| !is_replay) {
-            let bound = days(before) - i32::try_from(lag.num_days()).unwrap_or(i32::MAX);
+            // Watermarks are days: a part of a day counts as one.
+            let lag = (lag.num_seconds() + 86_399) / 86_400;
+            let bound = days(before).saturating_sub(i32::try_from(lag).unwrap_or(i32::MAX));
             below_window = dates.iter().flatten().filter(|d| *d < bound).count() as u64;
         }
     }

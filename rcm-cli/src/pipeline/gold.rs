@@ -1,8 +1,8 @@
 //! Step 7: the gold models, by DataFusion, over silver as this run would leave it.
 
-use super::merge::{Change, TableAfter, write};
+use super::merge::TableAfter;
 use super::plan::Plan;
-use crate::report::{GoldReport, Report};
+use crate::report::{GoldReport, Report, Total};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, TimeUnit};
@@ -11,9 +11,9 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use rcm_connectors::files::sha256;
-use rcm_connectors::lake::{DataFile, Lake, TableFiles};
-use rcm_core::Problem;
+use rcm_connectors::lake::{Change, DataFile, Lake, TableFiles};
 use rcm_core::model::{HOSPITAL, TABLES, Table, instant, silver_schema};
+use rcm_core::{Class, Problem};
 use rcm_transforms::conform::days;
 use rcm_transforms::gold::{Fact, MODELS, Model, UNKNOWN};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) async fn build(
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    let failed = |what: &str, e: DataFusionError| Problem::storage(format!("gold/{what}"), e.strip_backtrace());
+    let failed = |what: &str, e: DataFusionError| Problem::new(Class::Failed, format!("gold/{what}"), said(&e));
     let engine = Engine::new(plan, lake).map_err(|e| failed("engine", e))?;
     for table in TABLES {
         let files = match tables.iter().find(|t| t.table.name == table.name) {
@@ -61,9 +61,9 @@ pub(super) async fn build(
         }
         let rows = engine.query(model).await.map_err(|e| failed(model.name, e))?;
         report.gold.push(engine.measure(model, rows.num_rows()).await.map_err(|e| failed(model.name, e))?);
-        let adds = write(lake, &place, &plan.attempt, &rows, &[]).await?;
-        let schema = rows.schema().as_ref().clone();
-        let change = Change { removes: before.files.clone(), adds, schema, before };
+        let adds = lake.write_table(&place, &plan.attempt, &rows, &[]).await?;
+        let at = plan.at("gold", model.name).cloned().unwrap_or_default();
+        let change = Change { table: place, at, removes: before.files.clone(), adds, schema: rows.schema(), before };
         rebuilt.push(Rebuilt { model, change, digest: sha256(model.sql.as_bytes()) });
     }
     Ok(rebuilt)
@@ -78,7 +78,7 @@ fn due(plan: &Plan<'_>, tables: &[TableAfter]) -> Vec<&'static str> {
             let other_instant = model.dated && plan.as_of_is_given && at.as_of != Some(plan.as_of_text());
             other_instant || at.model != Some(sha256(model.sql.as_bytes()))
         });
-        if is_due || model.silver.iter().any(|s| changed(&s)) || model.gold.iter().any(|g| due.contains(g)) {
+        if is_due || model.silver.iter().any(changed) || model.gold.iter().any(|g| due.contains(g)) {
             due.push(model.name);
         }
     }
@@ -172,14 +172,14 @@ impl<'a> Engine<'a> {
         let name = model.name;
         let distinct = format!("SELECT COUNT(*) FROM (SELECT DISTINCT {} FROM gold.{name})", model.grain.join(", "));
         report.repeated = rows as u64 - self.number(&distinct).await? as u64;
-        if let Some(Fact { of, money, dimensions }) = model.fact {
+        for (column, from, of) in model.totals {
+            let sum = |table: &str, column: &str| format!("SELECT COALESCE(SUM({column}), 0) FROM {table}");
+            let wanted = self.cents(&sum(from, of)).await?;
+            let found = self.cents(&sum(&format!("gold.{name}"), column)).await?;
+            report.totals.push(Total { column, from, wanted, found });
+        }
+        if let Some(Fact { of, dimensions }) = model.fact {
             report.silver_rows = Some(self.number(&format!("SELECT COUNT(*) FROM silver.{of}")).await? as u64);
-            for column in money {
-                let cents = |from: &str| format!("SELECT COALESCE(SUM({column}), 0) FROM {from}");
-                let silver = self.cents(&cents(&format!("silver.{of}"))).await?;
-                let gold = self.cents(&cents(&format!("gold.{name}"))).await?;
-                report.money.insert((*column).to_owned(), (silver, gold));
-            }
             for (key, dimension) in dimensions {
                 let met = format!("SELECT COUNT(*) FROM gold.{name} WHERE {key} <> '{UNKNOWN}'");
                 report.met.insert((*dimension).to_owned(), self.number(&met).await? as u64);
@@ -198,15 +198,24 @@ impl<'a> Engine<'a> {
         Ok(self.one(sql).await?.as_primitive::<Int64Type>().value(0))
     }
 
-    async fn cents(&self, sql: &str) -> Result<i64, DataFusionError> {
+    async fn cents(&self, sql: &str) -> Result<i128, DataFusionError> {
         let sum = cast(&self.one(sql).await?, &DataType::Decimal128(38, 2))?;
-        let sum = sum.as_primitive::<Decimal128Type>().value(0);
-        i64::try_from(sum).map_err(|e| external(e))
+        Ok(sum.as_primitive::<Decimal128Type>().value(0))
     }
 }
 
 fn external(e: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
     DataFusionError::External(Box::new(e))
+}
+
+/// The engine's words, unless they may hold what it computed with.
+fn said(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            "the model cannot be computed: a number does not fit, or a cast fails".to_owned()
+        }
+        other => other.strip_backtrace(),
+    }
 }
 
 /// Casts a result to the few types that the lake uses, all nullable, without metadata.

@@ -52,7 +52,7 @@ pub(super) async fn land(
             Err(problem) => report.failed(&name, problem),
             Ok(files) => {
                 for file in files {
-                    report.landed(&name, file.landed.rows.num_rows(), file.landed.rejects.len());
+                    report.landed(&name, file.records, file.landed.rows.num_rows(), file.landed.rejects.len());
                     lake.put(&file.landed.file.bronze, file.bytes).await?;
                     if let (Some(path), Some(bytes)) = (&file.landed.file.rejected, file.rejected) {
                         lake.put(path, bytes).await?;
@@ -69,6 +69,8 @@ pub(super) async fn land(
 /// A file that was read, and the bytes that will keep it.
 struct Encoded {
     landed: Landed,
+    /// As the reader counted them.
+    records: u64,
     bytes: Vec<u8>,
     rejected: Option<Vec<u8>>,
 }
@@ -86,7 +88,7 @@ fn encode(
         let place = format!("{name}: {}", file.name);
         let landing = csv::read(&read_as_planned(&file.path, &file.sha256, &place)?, &place)?;
         check_columns(project, load.line, &landing.schema, &place)?;
-        records += landing.rows() + landing.rejects.len() as u64;
+        records += landing.records;
         files.push(encode_file(plan, load.line, file, n, landing).map_err(|e| Problem::storage(place, e))?);
     }
     if records == 0 && load.line.load_type == LoadType::Full {
@@ -173,7 +175,13 @@ fn encode_file(
             Some(parquet::encode(&batch.schema(), &[batch], &[])?)
         }
     };
-    Ok(Encoded { landed: Landed { file: read, rows, numbers, lines, rejects: landing.rejects }, bytes, rejected })
+    let records = landing.records;
+    Ok(Encoded {
+        records,
+        landed: Landed { file: read, rows, numbers, lines, rejects: landing.rejects },
+        bytes,
+        rejected,
+    })
 }
 
 /// Reads a file back out of the bronze archive.

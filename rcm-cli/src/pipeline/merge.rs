@@ -10,7 +10,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
-use rcm_connectors::lake::{DataFile, Lake, TableFiles, TableState};
+use rcm_connectors::lake::{Change, Lake, TableState};
 use rcm_connectors::parquet;
 use rcm_core::model::{HOSPITAL, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
@@ -28,27 +28,8 @@ pub(super) struct TableAfter {
     /// State parts by name, the unchanged ones included; none in a table that never took anything in.
     pub(super) state: BTreeMap<String, String>,
     pub(super) state_changed: bool,
-}
-
-/// A Delta table before and after.
-pub(super) struct Change {
-    pub(super) before: TableFiles,
-    pub(super) removes: Vec<DataFile>,
-    pub(super) adds: Vec<DataFile>,
-    pub(super) schema: Schema,
-}
-
-impl Change {
-    /// Whether a commit is needed: files changed, or the table is not there yet.
-    pub(super) fn is_due(&self) -> bool {
-        self.before.version.is_none() || !self.adds.is_empty() || !self.removes.is_empty()
-    }
-
-    /// The live files after the run.
-    pub(super) fn live(&self) -> Vec<DataFile> {
-        let kept = self.before.files.iter().filter(|f| !self.removes.contains(f));
-        kept.chain(&self.adds).cloned().collect()
-    }
+    /// Bronze files that count from this run on.
+    pub(super) bronze: Vec<String>,
 }
 
 /// Second and third sequence of a feed, and the first, which silver keeps under its own name too.
@@ -63,13 +44,9 @@ pub(super) async fn merge(
     pool: &rayon::ThreadPool,
     report: &mut Report,
 ) -> Result<TableAfter, Problem> {
-    let silver = format!("silver/{}", table.name);
     let rebuilt = plan.rebuilt.contains(&table.name);
-    let at = plan.at("silver", table.name);
-    let silver_before = lake.table_files(&silver, at.and_then(|a| a.version)).await?;
-    let quarantine = format!("quarantine/{}", table.name);
-    let quarantine_before =
-        lake.table_files(&quarantine, plan.at("quarantine", table.name).and_then(|a| a.version)).await?;
+    let mut silver = change(plan, lake, "silver", table, silver_schema(table)).await?;
+    let mut quarantine = change(plan, lake, "quarantine", table, quarantine_schema(table)).await?;
 
     let mut now = Now {
         history: RecordBatch::new_empty(Arc::new(silver_schema(table))),
@@ -82,39 +59,38 @@ pub(super) async fn merge(
     };
     let mut parts = BTreeMap::new();
     if !rebuilt {
-        parts = at.map(|a| a.state.clone()).unwrap_or_default();
+        parts = silver.at.state.clone();
         now.state = plan.states.get(table.name).cloned().unwrap_or_default();
-        now.history = read(lake, &silver, &silver_before, &silver_schema(table)).await?;
-        let held = read(lake, &quarantine, &quarantine_before, &quarantine_schema(table)).await?;
-        now.known = known(&held)
-            .ok_or_else(|| Problem::new(Class::Failed, &quarantine, "has other columns than this version writes"))?;
+        now.history = lake.read_table(&silver.table, &silver.before, &silver.schema).await?;
+        let held = lake.read_table(&quarantine.table, &quarantine.before, &quarantine.schema).await?;
+        now.known = known(&held).ok_or_else(|| {
+            Problem::new(Class::Failed, &quarantine.table, "has other columns than this version writes")
+        })?;
         if let Some(part) = parts.get("hidden") {
             now.hidden = parquet::decode(lake.get(part).await?).map_err(|e| Problem::storage(part, e))?;
         }
     }
     let state_changed = !groups.is_empty();
+    let new = groups.iter().filter(|g| !g.is_replay).flat_map(|g| &g.files);
+    let bronze = new.map(|f| f.file.bronze.clone()).collect();
     for group in groups {
         pool.install(|| now.take_in(project, table, &group, report))?;
     }
 
-    let mut silver_change =
-        Change { removes: Vec::new(), adds: Vec::new(), schema: silver_schema(table), before: silver_before };
     if now.history_changed {
         let statistics: Vec<&str> = ["valid_from", "valid_to", "is_current"]
             .into_iter()
             .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
             .collect();
-        silver_change.removes = silver_change.before.files.clone();
-        silver_change.adds = write(lake, &silver, &plan.attempt, &now.history, &statistics).await?;
+        silver.removes = silver.before.files.clone();
+        silver.adds = lake.write_table(&silver.table, &plan.attempt, &now.history, &statistics).await?;
     }
-    let mut quarantine_change = Change {
-        removes: if rebuilt { quarantine_before.files.clone() } else { Vec::new() },
-        adds: Vec::new(),
-        schema: quarantine_schema(table),
-        before: quarantine_before,
-    };
-    let held = concat(&Arc::new(quarantine_schema(table)), &now.quarantine, &quarantine)?;
-    quarantine_change.adds = write(lake, &quarantine, &plan.attempt, &held, &["row", "as_of"]).await?;
+    if rebuilt {
+        quarantine.removes = quarantine.before.files.clone();
+    }
+    let held =
+        concat_batches(&quarantine.schema, &now.quarantine).map_err(|e| Problem::storage(&quarantine.table, e))?;
+    quarantine.adds = lake.write_table(&quarantine.table, &plan.attempt, &held, &["row", "as_of"]).await?;
 
     if state_changed {
         let part = |name: &str| format!("_rcm/state/{}/{}-{name}", table.name, plan.attempt);
@@ -129,7 +105,15 @@ pub(super) async fn merge(
         lake.put_table_state(&path, &now.state).await?;
         parts.insert("state".to_owned(), path);
     }
-    Ok(TableAfter { table, silver: silver_change, quarantine: quarantine_change, state: parts, state_changed })
+    Ok(TableAfter { table, silver, quarantine, state: parts, state_changed, bronze })
+}
+
+/// A table of a layer as the last publish left it.
+async fn change(plan: &Plan<'_>, lake: &Lake, layer: &str, table: &Table, schema: Schema) -> Result<Change, Problem> {
+    let at = plan.at(layer, table.name).cloned().unwrap_or_default();
+    let name = format!("{layer}/{}", table.name);
+    let before = lake.table_files(&name, at.version).await?;
+    Ok(Change { table: name, at, before, removes: Vec::new(), adds: Vec::new(), schema: Arc::new(schema) })
 }
 
 /// Hospital, source, raw text and reasons of a row that is held back.
@@ -156,7 +140,7 @@ impl Now {
         report: &mut Report,
     ) -> Result<(), Problem> {
         let broken = |e: ArrowError| Problem::storage(format!("silver/{}", table.name), e);
-        let feed = project.lines.iter().any(|l| l.table == table.name && l.load_type == LoadType::Incremental);
+        let feed = project.load_type(table.name) == LoadType::Incremental;
         let spec = spec(table, feed, (!group.is_replay).then_some(project.settings.max_delete_share))
             .map_err(|e| engine(table, &e))?;
         let rows =
@@ -373,42 +357,4 @@ fn engine(table: &Table, error: &rcm_scd2::Error) -> Problem {
             .hint("run with an --as-of later than what the table holds"),
         _ => Problem::new(Class::Failed, place, error.to_string()),
     }
-}
-
-pub(super) async fn read(
-    lake: &Lake,
-    table: &str,
-    files: &TableFiles,
-    schema: &Schema,
-) -> Result<RecordBatch, Problem> {
-    let mut batches = Vec::new();
-    for file in &files.files {
-        let path = format!("{table}/{}", file.path);
-        batches.extend(parquet::decode(lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))?);
-    }
-    concat(&Arc::new(schema.clone()), &batches, table)
-}
-
-fn concat(schema: &arrow::datatypes::SchemaRef, batches: &[RecordBatch], place: &str) -> Result<RecordBatch, Problem> {
-    concat_batches(schema, batches).map_err(|e| Problem::storage(place, e))
-}
-
-/// Writes rows as files of a table, cut at a constant number of rows.
-pub(super) async fn write(
-    lake: &Lake,
-    table: &str,
-    attempt: &str,
-    rows: &RecordBatch,
-    statistics: &[&str],
-) -> Result<Vec<DataFile>, Problem> {
-    let mut files = Vec::new();
-    for (n, piece) in parquet::cut(rows).into_iter().enumerate() {
-        let path = format!("{attempt}-{n}.parquet");
-        let (count, schema) = (piece.num_rows() as u64, piece.schema());
-        let bytes = parquet::encode(&schema, &[piece], statistics).map_err(|e| Problem::storage(&path, e))?;
-        let size = bytes.len() as u64;
-        lake.put(&format!("{table}/{path}"), bytes).await?;
-        files.push(DataFile { path, size, rows: count });
-    }
-    Ok(files)
 }

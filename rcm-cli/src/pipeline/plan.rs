@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::config::{Delivery, Project};
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use rayon::prelude::*;
 use rcm_connectors::files::{sha256, sha256_of};
 use rcm_connectors::lake::{Lake, Publish, TableState};
@@ -77,6 +77,12 @@ impl<'a> Plan<'a> {
         text(self.as_of)
     }
 
+    /// A line that is configured wrongly is no failure of a delivery: then nothing is published.
+    pub(super) fn refuse_wrong_lines(&self) -> Result<(), Problem> {
+        let wrong = self.loads.iter().filter_map(|l| l.problem.as_ref()).find(|p| p.class == Class::Config);
+        wrong.map_or(Ok(()), |p| Err(p.clone()))
+    }
+
     /// A full load says what is there *at* an instant; two that differ cannot both be true at one.
     pub(super) fn refuse_late_fulls(&self) -> Result<(), Problem> {
         for load in self.to_read().filter(|l| l.line.load_type == LoadType::Full) {
@@ -114,6 +120,9 @@ pub(super) async fn make<'a>(
     clock: &dyn Clock,
 ) -> Result<Plan<'a>, Problem> {
     let as_of = options.as_of.unwrap_or_else(|| clock.now()).trunc_subsecs(6);
+    if !(1900..=9999).contains(&as_of.year()) {
+        return Err(Problem::new(Class::Config, "--as-of", "lies outside the years 1900 to 9999"));
+    }
     let previous = match lake {
         Some(lake) => lake.newest().await?,
         None => None,
@@ -233,6 +242,8 @@ fn matching(root: &Path, pattern: &str, load: &str) -> Result<Vec<(String, PathB
         return Err(Problem::new(Class::Failed, load, format!("folder {} does not exist", root.display()))
             .hint("correct the source's path in rcm.toml, or wait for the delivery"));
     }
+    // Absolute and plain, so that a file's name below it does not depend on how the folder was called.
+    let root = &root.canonicalize().map_err(|e| Problem::storage(load, e))?;
     let whole = format!("{}/{pattern}", glob::Pattern::escape(&root.to_string_lossy()));
     let paths = glob::glob(&whole)
         .map_err(|e| Problem::new(Class::Config, load, format!("files `{pattern}` is no pattern: {}", e.msg)))?;
@@ -240,7 +251,7 @@ fn matching(root: &Path, pattern: &str, load: &str) -> Result<Vec<(String, PathB
     for path in paths {
         let path = path.map_err(|e| Problem::storage(load, e.error()))?;
         if path.is_file() {
-            let relative = path.strip_prefix(root).unwrap_or(&path);
+            let relative = path.strip_prefix(root).map_err(|e| Problem::storage(load, e))?;
             let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
             found.push((parts.join("/"), path));
         }

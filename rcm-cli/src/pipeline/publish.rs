@@ -2,11 +2,12 @@
 
 use super::audit;
 use super::gold::Rebuilt;
-use super::merge::{Change, TableAfter};
+use super::merge::TableAfter;
 use super::plan::Plan;
 use crate::report::Report;
-use rcm_connectors::lake::{Commit, Intent, Lake, Publish, TableAt, TableCommit};
+use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt};
 use rcm_core::{Clock, Event, Problem, Progress};
+use std::collections::BTreeSet;
 
 /// An earlier run may have stopped behind its point of no return: what it meant to do is done first.
 pub(super) async fn finish_what_was_begun(lake: &Lake, progress: &dyn Progress) -> Result<(), Problem> {
@@ -37,72 +38,55 @@ pub(super) async fn publish(
     let mut at = plan.previous.as_ref().map(|p| p.tables.clone()).unwrap_or_default();
     let mut commits = Vec::new();
     let mut changed = false;
+    let by = By { publish: plan.publish, run_id: &plan.run_id, now_millis: clock.now().timestamp_millis() };
     for after in tables {
-        let silver = format!("silver/{}", after.table.name);
-        let version = commit(plan, &silver, &after.silver, clock, &mut commits)?;
-        at.insert(silver, TableAt { version, state: after.state.clone(), ..TableAt::default() });
-        let quarantine = format!("quarantine/{}", after.table.name);
-        let version = commit(plan, &quarantine, &after.quarantine, clock, &mut commits)?;
-        at.insert(quarantine, TableAt { version, ..TableAt::default() });
+        let (commit, stands) = after.silver.commit(by)?;
+        commits.extend(commit);
+        at.insert(after.silver.table.clone(), TableAt { state: after.state.clone(), ..stands });
+        let (commit, stands) = after.quarantine.commit(by)?;
+        commits.extend(commit);
+        at.insert(after.quarantine.table.clone(), stands);
         changed |= after.state_changed;
     }
     for rebuilt in gold {
-        let name = format!("gold/{}", rebuilt.model.name);
-        let version = commit(plan, &name, &rebuilt.change, clock, &mut commits)?;
+        let (commit, stands) = rebuilt.change.commit(by)?;
+        commits.extend(commit);
         let as_of = rebuilt.model.dated.then(|| plan.as_of_text());
-        at.insert(name, TableAt { version, as_of, model: Some(rebuilt.digest.clone()), ..TableAt::default() });
+        at.insert(rebuilt.change.table.clone(), TableAt { as_of, model: Some(rebuilt.digest.clone()), ..stands });
     }
     if !changed && commits.is_empty() {
-        lake.append_audit(&plan.attempt, &audit::rows(plan, report, clock.now())).await?;
+        lake.append_audit(&plan.attempt, &audit::rows(report, None, clock.now())).await?;
         progress.event(&Event::Audited);
         return Ok(());
     }
 
-    report.publish = Some(plan.publish);
-    let stale = report.loads.iter().filter(|l| l.error.is_some()).map(|l| l.load.clone()).collect();
+    // A line is stale until a run has read it: one that was left out stays what it was.
+    let mut stale: BTreeSet<String> = plan.previous.iter().flat_map(|p| p.stale.iter().cloned()).collect();
+    for load in &report.loads {
+        match load.error {
+            Some(_) => stale.insert(load.load.clone()),
+            None => stale.remove(&load.load),
+        };
+    }
     let intent = Intent {
         commits,
         publish: Publish {
-            format: 1,
+            format: FORMAT,
             publish: plan.publish,
             run_id: plan.run_id.clone(),
             attempt: plan.attempt.clone(),
             as_of: plan.as_of_text(),
             tables: at,
-            stale,
+            stale: stale.into_iter().collect(),
+            bronze: tables.iter().flat_map(|t| t.bronze.iter().cloned()).collect(),
         },
-        audit: audit::rows(plan, report, clock.now()),
+        audit: audit::rows(report, Some(plan.publish), clock.now()),
     };
     lake.put_intent(&intent).await?;
+    report.intent = Some(plan.publish);
     progress.event(&Event::IntentWritten { publish: plan.publish });
-    lake.complete(&intent, progress).await
-}
-
-/// The commit of a table, if it changed; its version after the run.
-fn commit(
-    plan: &Plan<'_>,
-    table: &str,
-    change: &Change,
-    clock: &dyn Clock,
-    commits: &mut Vec<TableCommit>,
-) -> Result<Option<u64>, Problem> {
-    let base = change.before.version;
-    if !change.is_due() {
-        return Ok(base);
-    }
-    let commit_id = format!("{}/{table}", plan.publish);
-    let commit = Commit {
-        table,
-        commit_id: &commit_id,
-        txn: ("rcm", plan.publish),
-        schema: &change.schema,
-        create: base.is_none(),
-        removes: &change.removes,
-        adds: &change.adds,
-        now_millis: clock.now().timestamp_millis(),
-        run_id: &plan.run_id,
-    }
-    .bytes()?;
-    commits.push(TableCommit { table: table.to_owned(), base, commit_id, commit });
-    Ok(Some(base.map_or(0, |b| b + 1)))
+    lake.complete(&intent, progress).await?;
+    report.intent = None;
+    report.publish = Some(plan.publish);
+    Ok(())
 }

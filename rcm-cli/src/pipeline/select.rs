@@ -10,14 +10,13 @@ pub(super) fn lines<'a>(project: &'a Project, patterns: &[String]) -> Result<Vec
         let place = || format!("--select {text}");
         let pattern = glob::Pattern::new(text)
             .map_err(|e| Problem::new(Class::Config, place(), format!("is no pattern: {}", e.msg)))?;
-        let before = chosen.iter().filter(|c| **c).count();
         let mut any = false;
         for (line, chosen) in project.lines.iter().zip(&mut chosen) {
             let matches = pattern.matches(&line.name()) || pattern.matches(line.table);
             any |= matches;
             *chosen |= matches;
         }
-        if !any && before <= project.lines.len() {
+        if !any {
             let names: Vec<String> = project.lines.iter().flat_map(|l| [l.name(), l.table.to_owned()]).collect();
             let near = nearest(text, names.iter().map(String::as_str));
             let hint = near.map_or_else(

@@ -39,9 +39,13 @@ pub fn human(report: &Report) -> String {
         }
     }
     if report.dry_run {
+        for table in &report.rebuilt {
+            let _ = writeln!(out, "  {table}: would be rebuilt out of the bronze archive");
+        }
         return out + &format!("dry run: nothing was written  exit {}\n", report.exit_code());
     }
     let end = match (report.publish, report.is_nothing_new()) {
+        (None, _) if report.intent.is_some() => "begun to publish: the next run finishes it".to_owned(),
         (Some(publish), _) => format!("published {publish}"),
         (None, true) => "nothing new".to_owned(),
         (None, false) => "nothing was published".to_owned(),

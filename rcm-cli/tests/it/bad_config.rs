@@ -112,7 +112,45 @@ const CASES: &[Case] = &[
         says: &["hos-b.toml", "unknown field `nul`", "did you mean `null`?"],
     },
     Case { file: "mappings/hos-b.toml", from: "%m/%d/%Y", to: "%m/%d/%!", says: &["hos-b.toml", "is no date format"] },
+    Case {
+        file: "rcm.toml",
+        from: "files = \"cpt_codes.csv\"",
+        to: "files = \"cpt_[codes.csv\"",
+        says: &["load_config.csv:14", "files `cpt_[codes.csv` is no pattern"],
+    },
+    Case {
+        file: "load_config.csv",
+        from: "emr,hos-a,dbo.encounters,Incremental,ModifiedDate,1,hos-a",
+        to: "emr,hos-a,old.transactions,Incremental,ModifiedDate,1,hos-a",
+        says: &["load_config.csv:5", "tablename `old.transactions` has no mapping for `hos-a`"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "[lake]",
+        to: "[rules]\nG4 = \"off\"\n\n[lake]",
+        says: &["rcm.toml:11", "is no rule that can be set"],
+    },
 ];
+
+#[test]
+fn two_tables_in_one_bronze_folder_are_refused() {
+    let project = Project::new();
+    for (from, to) in [("dbo.encounters", "x.visits"), ("dbo.transactions", "y.visits")] {
+        project.edit("mappings/hos-a.toml", from, to);
+        project.edit("load_config.csv", &format!("hos-a,{from}"), &format!("hos-a,{to}"));
+    }
+    let said = project.run(&["check"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("lands in the same bronze folder as line 5"), "{}", said.stderr);
+}
+
+#[test]
+fn a_rule_can_be_switched_off() {
+    let project = Project::new();
+    project.edit("rcm.toml", "[lake]", "[rules]\nP1 = \"off\"\n\n[lake]");
+    project.ok(&["run", "--as-of", crate::support::DAY1]);
+    assert_eq!(project.sql("SELECT COUNT(*) FROM silver.patients WHERE first_name IS NULL"), ["3"]);
+}
 
 #[test]
 fn each_is_refused_with_its_place_and_a_way_out() {
@@ -144,6 +182,10 @@ fn usage_is_refused_too() {
         assert_eq!(said.code, 2, "{args:?}: {}", said.stderr);
         assert!(said.stderr.contains(says), "{args:?}: {}", said.stderr);
     }
+    let said = project.run(&["--json", "run", "--as-of", "+262142-12-31T00:00:00Z"]);
+    assert_eq!(said.code, 2);
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document["exit_code"], 2);
     let said = crate::support::rcm(&["-c", "/nowhere/rcm.toml", "check", "--json"]);
     assert_eq!(said.code, 2);
     let document: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();

@@ -46,9 +46,13 @@ fn two_files_for_one() {
 
 #[test]
 fn a_missing_column() {
-    refused(4, &["hos-a.patients: hos-a/patients.csv: column `DOB` is missing (the file has: PatientID,"], |p| {
-        p.edit(PATIENTS, ",DOB,", ",Birthday,");
-    });
+    refused(
+        4,
+        &["hos-a.patients: hos-a/patients.csv: column `DOB` is missing (the header has 10 columns, 9 of them known)"],
+        |p| {
+            p.edit(PATIENTS, ",DOB,", ",Birthday,");
+        },
+    );
 }
 
 #[test]
@@ -205,4 +209,133 @@ fn the_other_hospital_is_published_beside_a_broken_file() {
     clean.deliver_day2();
     clean.ok(&["run", "--as-of", DAY2]);
     assert_eq!(project.history("patients"), clean.history("patients"));
+}
+
+/// A file without a header has a patient where the header should be.
+#[test]
+fn a_missing_header_is_told_without_its_cells() {
+    let project = Project::after_day1();
+    let file = project.read(PATIENTS);
+    let rows = file.split_once('\n').unwrap().1;
+    let cells: Vec<&str> = rows.lines().next().unwrap().split(',').collect();
+    for broken in [rows.to_owned(), rows.replacen("PAT-", "\"PAT-", 1), format!("DOB,{rows}")] {
+        project.write(PATIENTS, broken);
+        let said = project.run(&["run", "--as-of", DAY1, "--json"]);
+        assert_eq!(said.code, 4, "{}", said.stderr);
+        let audit = project.audit(&["error"]).join("\n");
+        for cell in cells.iter().filter(|c| c.len() > 4) {
+            assert!(
+                !format!("{}{}{audit}", said.stdout, said.stderr).contains(cell.trim()),
+                "a cell in\n{}",
+                said.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_folder() {
+    refused(1, &["hos-a.claims: folder", "does not exist"], |p| {
+        std::fs::remove_dir_all(p.path("landing/claims")).unwrap()
+    });
+}
+
+#[test]
+fn a_file_cut_in_its_last_value_is_not_complete() {
+    let project = Project::after_day1();
+    let path = "landing/emr/hos-a/departments.csv";
+    let rows: Vec<String> = project.read(path).lines().map(str::to_owned).collect();
+    project.write(path, format!("{}\nDEPT006,\"Pedi", rows[..6].join("\n")));
+    let said = project.ok(&["run", "--as-of", DAY2]);
+    assert!(said.stderr.contains("what is absent from this file closes nothing"), "{}", said.stderr);
+    assert_eq!(project.sql("SELECT COUNT(*) FROM silver.departments WHERE is_current AND hospital = 'hos-a'"), ["6"]);
+}
+
+#[test]
+fn amounts_at_the_edge_of_their_type_stop_nobody() {
+    let project = Project::after_day1();
+    let path = "landing/emr/hos-a/transactions.csv";
+    let file = project.read(path);
+    let (header, row) = (file.lines().next().unwrap(), file.lines().nth(1).unwrap());
+    let mut cells: Vec<String> = row.split(',').map(str::to_owned).collect();
+    let rows: Vec<String> = (0..12)
+        .map(|n| {
+            cells[0] = format!("TRX-9000{n:02}");
+            cells[9] = "9999999999999999.99".to_owned();
+            cells.join(",")
+        })
+        .collect();
+    project.write(path, format!("{header}\n{}\n", rows.join("\n")));
+    project.ok(&["run", "--as-of", DAY2]);
+    let big = project.sql("SELECT MAX(amount) > 100000000000000000 FROM gold.kpi_department_charges");
+    assert_eq!(big, ["true"]);
+}
+
+#[test]
+fn a_code_that_is_the_unknown_members_is_held_back() {
+    let project = Project::after_day1();
+    let path = "landing/codes/cpt_codes.csv";
+    let file = project.read(path);
+    project.write(path, file.trim_end().to_owned() + "\nMisc,unknown,Not a code,No Change\n");
+    project.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(
+        project.sql("SELECT unnest(reasons) FROM quarantine.cpt_codes"),
+        ["G2 cpt_code: is the key of the unknown member"]
+    );
+}
+
+#[test]
+fn a_person_named_null_is_a_person() {
+    let project = Project::after_day1();
+    let file = project.read("landing/emr/hos-b/patients.csv");
+    let row = file.lines().nth(1).unwrap();
+    let mut cells: Vec<&str> = row.splitn(4, ',').collect();
+    (cells[0], cells[2]) = ("PAT-900001", "Null");
+    project.write("landing/emr/hos-b/patients.csv", format!("{}\n{}\n", file.lines().next().unwrap(), cells.join(",")));
+    project.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(project.sql("SELECT last_name FROM silver.patients WHERE patient_id = 'PAT-900001'"), ["Null"]);
+}
+
+/// Somebody else wrote to a table: noticed before anything of the run is seen, and kept in audit.
+#[test]
+fn a_foreign_commit_is_noticed_before_the_intent() {
+    let project = Project::after_day1();
+    project.deliver_day2();
+    let log = "lake/gold/kpi_denials/_delta_log";
+    let commit = r#"{"commitInfo":{"operation":"OPTIMIZE"}}"#;
+    project.write(&format!("{log}/00000000000000000001.json"), commit);
+    let live = project.live();
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("gold/kpi_denials: the table is at version 1, the run planned on it at version 0"));
+    assert_eq!((project.newest().unwrap().publish, project.live()), (1, live));
+    assert!(project.audit(&["layer", "status", "error_class"]).contains(&"run|failed|drift".to_owned()));
+    std::fs::remove_file(project.path(&format!("{log}/00000000000000000001.json"))).unwrap();
+    project.ok(&["run", "--as-of", DAY2]);
+}
+
+#[test]
+fn a_damaged_record_is_told_and_kept() {
+    let project = Project::after_day1();
+    let path = "lake/_rcm/publishes/00000000000000000001.json";
+    let text = project.read(path);
+    project.write(path, text.replacen("hos-a", "hos-x", 1).replacen("silver", "sliver", 1));
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("its digest does not match"), "{}", said.stderr);
+    assert!(project.audit(&["layer", "status"]).contains(&"run|failed".to_owned()));
+}
+
+#[test]
+fn a_stale_load_stays_stale_until_it_is_read() {
+    let project = Project::after_day1();
+    project.deliver_day2();
+    let good = project.read(PATIENTS);
+    project.edit(PATIENTS, ",DOB,", ",Birthday,");
+    assert_eq!(project.run(&["run", "--as-of", DAY2, "--select", "hos-a.patients", "-s", "hos-a.encounters"]).code, 4);
+    project.ok(&["run", "--as-of", DAY2, "--select", "hos-b.*"]);
+    assert_eq!(project.newest().unwrap().stale, ["hos-a.patients"]);
+    project.write(PATIENTS, good);
+    project.ok(&["run", "--as-of", DAY2]);
+    assert!(project.newest().unwrap().stale.is_empty());
 }

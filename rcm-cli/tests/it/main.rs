@@ -1,5 +1,5 @@
 //! The program and the library from outside. One binary, because each links Delta and DataFusion.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 mod audit;
 mod bad_config;

@@ -109,3 +109,29 @@ fn a_file_that_goes_back_is_read_again() {
         ]
     );
 }
+
+/// The mapping gained a column that the archive's files do not have: null, said, and no dead end.
+#[test]
+fn a_full_refresh_reads_an_archive_that_is_older_than_the_mapping() {
+    let project = Project::new();
+    let departments = "landing/emr/hos-a/departments.csv";
+    project.edit("mappings/hos-a.toml", "specialization = \"Specialization\"\n", "");
+    project.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.providers\"",
+        "source = \"dbo.providers\"\nignore = [\"Specialization\"]",
+    );
+    let providers = "landing/emr/hos-a/providers.csv";
+    project.ok(&["run", "--as-of", DAY1]);
+    assert!(project.read(departments).contains("Emergency") && project.read(providers).contains("Specialization"));
+    project.edit("mappings/hos-a.toml", "ignore = [\"Specialization\"]\n", "");
+    project.edit(
+        "mappings/hos-a.toml",
+        "first_name = \"FirstName\"",
+        "first_name = \"FirstName\"\nspecialization = \"Speciality\"",
+    );
+    let said = project.run(&["run", "--full-refresh", "--select", "providers", "--as-of", DAY2]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("column `Speciality` is not in the archived file: read as null"), "{}", said.stderr);
+    assert_eq!(project.history("providers").len(), 27);
+}

@@ -37,3 +37,31 @@ fn two_demos_at_one_instant_are_equal_to_the_byte() {
     assert_eq!(rcm(&["demo", "--dir", dir.to_str().unwrap()]).code, 0);
     assert_eq!((data_files(&dir.join("lake")), logs()), (found.remove(0), before));
 }
+
+/// However the project's folder is called on the command line, its files keep their names.
+#[test]
+fn a_file_is_known_wherever_the_program_is_started() {
+    let temp = tempfile::tempdir().unwrap();
+    let rcm = |args: &[&str], at: &Path| {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_rcm")).args(args).current_dir(at).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    rcm(&["init", "./p"], temp.path());
+    let inside = temp.path().join("p");
+    rcm(&["run", "--as-of", "2026-06-29"], &inside);
+    for (config, at) in
+        [("./rcm.toml", inside.as_path()), ("p/rcm.toml", temp.path()), ("./p/../p/rcm.toml", temp.path())]
+    {
+        let said = rcm(&["-c", config, "run", "--as-of", "2026-06-29"], at);
+        assert!(said.contains("nothing new"), "{config}: {said}");
+    }
+    let absolute = inside.join("rcm.toml");
+    assert!(
+        rcm(&["-c", absolute.to_str().unwrap(), "run", "--as-of", "2026-06-29"], Path::new("/"))
+            .contains("nothing new")
+    );
+    rcm(&["demo"], temp.path());
+    rcm(&["demo", "--dir", "./other"], temp.path());
+    assert_eq!(data_files(&temp.path().join("rcm-demo/lake")), data_files(&temp.path().join("other/lake")));
+}

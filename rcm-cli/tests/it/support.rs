@@ -114,7 +114,7 @@ impl Project {
 
     /// The answer to a query as text lines, cells joined by `|`.
     pub(crate) fn sql(&self, sql: &str) -> Vec<String> {
-        let lake = self.lake();
+        let lake = self.path("lake");
         let batches = wait(async { Tables::newest(&lake).await.unwrap().sql(sql).await.unwrap() });
         lines(&batches)
     }

@@ -1,6 +1,7 @@
 //! The audit table: one row a run, layer, source and table, success or failure, whose counts add up.
 
-use super::{Commit, DataFile, Lake};
+use super::delta::{Commit, schema_json};
+use super::{DataFile, Lake};
 use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::DeltaTable;
@@ -66,10 +67,10 @@ pub struct AuditRow {
     pub watermark: Option<String>,
     /// Gold: rows of the table.
     pub rows_out: Option<i64>,
-    /// Gold facts: sums of the money columns in silver, in cents.
-    pub amount_in: Option<i64>,
-    /// Gold facts: the same sums in gold, in cents.
-    pub amount_out: Option<i64>,
+    /// Gold: sum over the money columns of what the table was made from, in cents (text: JSON has no such numbers).
+    pub amount_in: Option<String>,
+    /// Gold: the same sum in the table, in cents.
+    pub amount_out: Option<String>,
     /// Class of the problem.
     pub error_class: Option<String>,
     /// The problem.
@@ -99,9 +100,9 @@ fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
     let time = |f: fn(&AuditRow) -> i64| {
         Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(f)).with_data_type(instant())) as ArrayRef
     };
-    let money = |f: fn(&AuditRow) -> Option<i64>| {
-        let cents: Decimal128Array = rows.iter().map(|r| f(r).map(i128::from)).collect();
-        Arc::new(cents.with_data_type(DataType::Decimal128(18, 2))) as ArrayRef
+    let money = |f: fn(&AuditRow) -> Option<&str>| {
+        let cents: Decimal128Array = rows.iter().map(|r| f(r).and_then(|cents| cents.parse().ok())).collect();
+        Arc::new(cents.with_data_type(DataType::Decimal128(38, 2))) as ArrayRef
     };
     push("run_id", text(|r| &r.run_id));
     push("attempt", text(|r| &r.attempt));
@@ -128,8 +129,8 @@ fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
     push("incomplete", count(|r| r.incomplete));
     push("watermark", words(|r| r.watermark.as_deref()));
     push("rows_out", count(|r| r.rows_out));
-    push("amount_in", money(|r| r.amount_in));
-    push("amount_out", money(|r| r.amount_out));
+    push("amount_in", money(|r| r.amount_in.as_deref()));
+    push("amount_out", money(|r| r.amount_out.as_deref()));
     push("error_class", words(|r| r.error_class.as_deref()));
     push("error", words(|r| r.error.as_deref()));
     push("started_at", time(|r| r.started_at));
@@ -147,11 +148,19 @@ impl Lake {
     pub async fn append_audit(&self, attempt: &str, rows: &[AuditRow]) -> Result<(), Problem> {
         let failed = |e: &dyn std::fmt::Display| Problem::storage(TABLE, e);
         let (path, app) = (format!("{attempt}-0.parquet"), format!("audit/{attempt}"));
+        if self.audit_has(&app, self.head(TABLE).await?).await? {
+            return Ok(());
+        }
         let (schema, arrays) = columns(rows);
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| failed(&e))?;
         let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| failed(&e))?;
-        let file = DataFile { path: path.clone(), size: bytes.len() as u64, rows: rows.len() as u64 };
-        self.put(&format!("{TABLE}/{path}"), bytes).await?;
+        let place = format!("{TABLE}/{path}");
+        self.put_if_absent(&place, bytes).await?;
+        // An earlier try may have written it.
+        let size = self.get(&place).await?.len() as u64;
+        let file = DataFile { path, size, rows: rows.len() as u64 };
+        let schema = schema_json(&schema, TABLE)?.to_string();
+        let id = uuid::Uuid::new_v4().to_string();
         // Only runs under the lease append here, so a lost race is a race with oneself: look again.
         for _ in 0..10 {
             let head = self.head(TABLE).await?;
@@ -160,18 +169,16 @@ impl Lake {
             }
             let version = head.map_or(0, |h| h + 1);
             let commit = Commit {
-                table: TABLE,
                 commit_id: attempt,
                 txn: (&app, 1),
-                schema: &schema,
                 create: head.is_none(),
+                metadata: head.is_none().then_some((id.as_str(), schema.as_str())),
                 removes: &[],
                 adds: std::slice::from_ref(&file),
                 now_millis: rows.last().map_or(0, |r| r.finished_at / 1000),
                 run_id: rows.last().map_or("", |r| &r.run_id),
             };
-            let bytes = commit.bytes()?;
-            if self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), bytes).await? {
+            if self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), commit.bytes()).await? {
                 return Ok(());
             }
         }

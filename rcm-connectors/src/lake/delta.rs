@@ -29,33 +29,28 @@ pub struct TableFiles {
 
 /// A commit to be written, before it is bytes.
 #[derive(Debug)]
-pub struct Commit<'a> {
-    /// `layer/table`.
-    pub table: &'a str,
+pub(super) struct Commit<'a> {
     /// `<publish>/<table>`.
-    pub commit_id: &'a str,
+    pub(super) commit_id: &'a str,
     /// Application id and version of the commit's `txn`: (`rcm`, publish number), or the attempt in the audit table.
-    pub txn: (&'a str, u64),
-    /// What the table's rows are.
-    pub schema: &'a Schema,
+    pub(super) txn: (&'a str, u64),
     /// Whether the table is to be created.
-    pub create: bool,
+    pub(super) create: bool,
+    /// Id and schema of the table, where they are new.
+    pub(super) metadata: Option<(&'a str, &'a str)>,
     /// Files that go.
-    pub removes: &'a [DataFile],
+    pub(super) removes: &'a [DataFile],
     /// Files that come.
-    pub adds: &'a [DataFile],
+    pub(super) adds: &'a [DataFile],
     /// Milliseconds of the wall clock, which Delta wants on every action.
-    pub now_millis: i64,
+    pub(super) now_millis: i64,
     /// The run.
-    pub run_id: &'a str,
+    pub(super) run_id: &'a str,
 }
 
 impl Commit<'_> {
     /// The bytes of the commit file: reader version 1, writer version 2, no feature that a reader could lack.
-    ///
-    /// # Errors
-    /// A column of a type that the lake does not use.
-    pub fn bytes(&self) -> Result<String, Problem> {
+    pub(super) fn bytes(&self) -> String {
         let mut actions = vec![json!({"commitInfo": {
             "timestamp": self.now_millis, "operation": if self.create { "CREATE TABLE AS SELECT" } else { "MERGE" },
             "operationParameters": {}, "engineInfo": concat!("rcm/", env!("CARGO_PKG_VERSION")),
@@ -63,10 +58,11 @@ impl Commit<'_> {
         }})];
         if self.create {
             actions.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
+        }
+        if let Some((id, schema)) = self.metadata {
             actions.push(json!({"metaData": {
-                "id": uuid::Uuid::new_v4().to_string(), "format": {"provider": "parquet", "options": {}},
-                "schemaString": schema_json(self.schema, self.table)?.to_string(), "partitionColumns": [],
-                "configuration": {}, "createdTime": self.now_millis,
+                "id": id, "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
+                "partitionColumns": [], "configuration": {}, "createdTime": self.now_millis,
             }}));
         }
         actions.push(json!({"txn": {"appId": self.txn.0, "version": self.txn.1, "lastUpdated": self.now_millis}}));
@@ -83,11 +79,11 @@ impl Commit<'_> {
                 "dataChange": true, "stats": json!({"numRecords": file.rows}).to_string(),
             }}));
         }
-        Ok(actions.iter().map(|a| a.to_string() + "\n").collect())
+        actions.iter().map(|a| a.to_string() + "\n").collect()
     }
 }
 
-fn schema_json(schema: &Schema, table: &str) -> Result<Value, Problem> {
+pub(super) fn schema_json(schema: &Schema, table: &str) -> Result<Value, Problem> {
     let fields = schema.fields().iter().map(|f| field_json(f, table)).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({"type": "struct", "fields": fields}))
 }

@@ -7,13 +7,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of both records. A program that does not know it does not touch the lake.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Where a table stands at a publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct TableAt {
     /// Its Delta version; none until it is created.
     pub version: Option<u64>,
+    /// Id of the Delta table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Digest of its schema in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Its current state parts (silver), by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, String>,
@@ -40,8 +46,11 @@ pub struct Publish {
     pub as_of: String,
     /// `layer/table` → where it stands.
     pub tables: BTreeMap<String, TableAt>,
-    /// Loads that failed in the run: their tables stand as they did before.
+    /// Loads whose last delivery failed: what they feed stands as it did before.
     pub stale: Vec<String>,
+    /// Bronze files that the run added to those that count; all of them stand in the tables' state.
+    #[serde(default)]
+    pub bronze: Vec<String>,
 }
 
 /// One Delta commit of a run.
@@ -92,6 +101,14 @@ pub(super) fn unseal<T: for<'a> Deserialize<'a>>(bytes: &[u8], place: &str) -> R
     serde_json::from_str(&sealed.body).map_err(|_| damaged("it was written by another version of rcm"))
 }
 
+fn known_format(format: u32, place: &str) -> Result<(), Problem> {
+    match format {
+        FORMAT => Ok(()),
+        other => Err(Problem::new(Class::Failed, place, format!("format {other}, expected {FORMAT}"))
+            .hint("use the version of rcm that wrote this lake, or a newer one")),
+    }
+}
+
 pub(super) fn intent_path(publish: u64) -> String {
     format!("_rcm/intents/{publish:020}.json")
 }
@@ -109,10 +126,7 @@ impl Lake {
         let Some(number) = self.newest_number("_rcm/publishes").await? else { return Ok(None) };
         let path = publish_path(number);
         let publish: Publish = unseal(&self.get(&path).await?, &path)?;
-        if publish.format != FORMAT {
-            return Err(Problem::new(Class::Failed, path, format!("format {}, expected {FORMAT}", publish.format))
-                .hint("use the version of rcm that wrote this lake, or a newer one"));
-        }
+        known_format(publish.format, &path)?;
         Ok(Some(publish))
     }
 
@@ -134,14 +148,27 @@ impl Lake {
     /// As [`Lake::newest`].
     pub async fn intent(&self, number: u64) -> Result<Option<Intent>, Problem> {
         let path = intent_path(number);
-        self.find(&path).await?.map(|bytes| unseal(&bytes, &path)).transpose()
+        let Some(bytes) = self.find(&path).await? else { return Ok(None) };
+        let intent: Intent = unseal(&bytes, &path)?;
+        known_format(intent.publish.format, &path)?;
+        Ok(Some(intent))
     }
 
-    /// Writes the intent under its publish number: the point of no return.
+    /// Writes the intent under its publish number: the point of no return. Somebody else's commits are noticed before it.
     ///
     /// # Errors
-    /// Class `busy` where another run took the number; nothing of this run is visible then.
+    /// Class `drift` where a table is not at the version on which the run planned; class `busy` where another run took the number; nothing of this run is visible then.
     pub async fn put_intent(&self, intent: &Intent) -> Result<(), Problem> {
+        for commit in &intent.commits {
+            let head = self.head(&commit.table).await?;
+            if head != commit.base {
+                let version = |v: Option<u64>| v.map_or_else(|| "not there".to_owned(), |v| format!("at version {v}"));
+                let what = format!("the table is {}, the run planned on it {}", version(head), version(commit.base));
+                return Err(Problem::new(Class::Drift, &commit.table, what).hint(
+                    "somebody else wrote to the table: restore that version; nothing of this run was published",
+                ));
+            }
+        }
         let number = intent.publish.publish;
         let path = intent_path(number);
         match self.put_if_absent(&path, seal(intent, &path)?).await? {

@@ -89,9 +89,12 @@ impl Lake {
     /// Writes a file whose name carries the attempt and is never used twice.
     ///
     /// # Errors
-    /// Storage that fails.
+    /// A file of that name, or storage that fails.
     pub async fn put(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Problem> {
-        self.put_as(path, bytes.into(), PutMode::Overwrite).await.map(|_| ())
+        match self.put_if_absent(path, bytes).await? {
+            true => Ok(()),
+            false => Err(Problem::new(Class::Failed, path, "is there already, and nothing is ever overwritten")),
+        }
     }
 
     /// Writes a file if there is none of that name; returns whether it did.
@@ -99,12 +102,8 @@ impl Lake {
     /// # Errors
     /// Storage that fails.
     pub async fn put_if_absent(&self, path: &str, bytes: impl Into<Bytes>) -> Result<bool, Problem> {
-        self.put_as(path, bytes.into(), PutMode::Create).await
-    }
-
-    async fn put_as(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<bool, Problem> {
-        let options = PutOptions { mode, ..PutOptions::default() };
-        match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes), options).await {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes.into()), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(e) => Err(Problem::new(Class::Failed, path, format!("cannot be written: {e}"))

@@ -9,10 +9,10 @@ WITH open AS (
             WHEN t.service_date >= c.today - INTERVAL '90 days' THEN '61-90'
             ELSE '90+'
         END AS band,
-        t.amount - t.paid_amount AS balance
+        t.amount - COALESCE(t.paid_amount, 0) AS balance
     FROM gold.fact_transactions AS t
     CROSS JOIN run.clock AS c
-    WHERE t.amount > t.paid_amount
+    WHERE t.amount > COALESCE(t.paid_amount, 0)
 ),
 
 bands AS (
@@ -22,7 +22,7 @@ bands AS (
 SELECT
     b.band,
     COUNT(o.balance) AS transactions,
-    CAST(COALESCE(SUM(o.balance), 0) AS DECIMAL(18, 2)) AS outstanding,
+    CAST(COALESCE(SUM(o.balance), 0) AS DECIMAL(38, 2)) AS outstanding,
     c.as_of
 FROM bands AS b
 CROSS JOIN run.clock AS c

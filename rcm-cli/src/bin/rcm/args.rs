@@ -1,6 +1,6 @@
 //! What may be typed.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -82,5 +82,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let day = || text.parse::<NaiveDate>().ok().map(|d| d.and_time(chrono::NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or_else(|| "expected 2026-06-30 or 2026-06-30T00:00:00Z".to_owned())
+    let at: Option<DateTime<Utc>> = text.parse().ok().or_else(day);
+    at.filter(|at| (1900..=9999).contains(&at.year()))
+        .ok_or_else(|| "expected 2026-06-30 or 2026-06-30T00:00:00Z, in the years 1900 to 9999".to_owned())
 }

@@ -17,13 +17,17 @@ use std::process::ExitCode;
 struct WallClock;
 
 impl Clock for WallClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => return ExitCode::from(show::usage(&e)),
+    };
     let output = Output { json: args.json };
     // A panic is our fault, not a usage error: 1, not 101.
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(args, &output))).unwrap_or(1);
@@ -103,6 +107,7 @@ async fn verb(args: Args, output: &Output) -> u8 {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 /// The environment, for `${env:NAME}`; what is no text cannot be named there.
 fn environment() -> std::collections::BTreeMap<String, String> {
     std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()

@@ -5,6 +5,18 @@ use rcm_core::{Class, Problem};
 use serde::Serialize;
 use std::io::Write;
 
+/// Help and version, or what is wrong with the arguments; with `--json` among them, as the one document too.
+pub(crate) fn usage(error: &clap::Error) -> u8 {
+    let _ = error.print();
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    if code != 0 && std::env::args().any(|a| a == "--json") {
+        let what = error.render().to_string().lines().next().unwrap_or_default().to_owned();
+        let problem = Problem::new(Class::Config, "arguments", what.trim_start_matches("error: "));
+        return Output { json: true }.done(&serde_json::json!({"schema": 1, "problems": [problem]}), code);
+    }
+    code
+}
+
 pub(crate) struct Output {
     pub(crate) json: bool,
 }

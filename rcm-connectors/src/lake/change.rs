@@ -1,0 +1,138 @@
+//! A table before and after a run: files that are written now and seen when the run is published.
+
+use super::delta::{Commit, schema_json};
+use super::{DataFile, Lake, TableAt, TableCommit, TableFiles};
+use crate::files::sha256;
+use crate::parquet;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef};
+use rcm_core::{Class, Problem};
+use std::sync::Arc;
+
+/// What a run does to a Delta table.
+#[derive(Debug)]
+pub struct Change {
+    /// `layer/table`.
+    pub table: String,
+    /// Where the table stood at the last publish; the default for a new table.
+    pub at: TableAt,
+    /// Its files then.
+    pub before: TableFiles,
+    /// Files that go.
+    pub removes: Vec<DataFile>,
+    /// Files that come.
+    pub adds: Vec<DataFile>,
+    /// Its columns after the run.
+    pub schema: SchemaRef,
+}
+
+/// Who commits, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// The publish number.
+    pub publish: u64,
+    /// The run.
+    pub run_id: &'a str,
+    /// Milliseconds of the wall clock, which Delta wants on every action.
+    pub now_millis: i64,
+}
+
+impl Change {
+    /// Whether a commit is needed: files changed, or the table is not there yet.
+    pub fn is_due(&self) -> bool {
+        self.before.version.is_none() || !self.adds.is_empty() || !self.removes.is_empty()
+    }
+
+    /// The live files after the run.
+    pub fn live(&self) -> Vec<DataFile> {
+        let kept = self.before.files.iter().filter(|f| !self.removes.contains(f));
+        kept.chain(&self.adds).cloned().collect()
+    }
+
+    /// The commit, where one is due, and where the table stands after it. A column that came or went is told in it.
+    ///
+    /// # Errors
+    /// A column of a type that the lake does not use.
+    pub fn commit(&self, by: By<'_>) -> Result<(Option<TableCommit>, TableAt), Problem> {
+        let mut at = self.at.clone();
+        if !self.is_due() {
+            return Ok((None, at));
+        }
+        let schema = schema_json(&self.schema, &self.table)?.to_string();
+        let digest = sha256(schema.as_bytes());
+        let id = at.id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone();
+        let has_new_schema = at.schema.as_ref() != Some(&digest);
+        let commit_id = format!("{}/{}", by.publish, self.table);
+        let base = self.before.version;
+        let commit = Commit {
+            commit_id: &commit_id,
+            txn: ("rcm", by.publish),
+            create: base.is_none(),
+            metadata: has_new_schema.then_some((id.as_str(), schema.as_str())),
+            removes: &self.removes,
+            adds: &self.adds,
+            now_millis: by.now_millis,
+            run_id: by.run_id,
+        }
+        .bytes();
+        at.version = Some(base.map_or(0, |b| b + 1));
+        at.schema = Some(digest);
+        Ok((Some(TableCommit { table: self.table.clone(), base, commit_id, commit }), at))
+    }
+}
+
+impl Lake {
+    /// The rows of a table, in columns of a schema, by name: one that a file lacks is null there.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a column of another type than the schema's.
+    pub async fn read_table(&self, table: &str, files: &TableFiles, schema: &Schema) -> Result<RecordBatch, Problem> {
+        let schema = Arc::new(schema.clone());
+        let mut batches = Vec::new();
+        for file in &files.files {
+            let path = format!("{table}/{}", file.path);
+            for batch in parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))? {
+                batches.push(fit(&batch, &schema, &path)?);
+            }
+        }
+        concat_batches(&schema, &batches).map_err(|e| Problem::storage(table, e))
+    }
+
+    /// Writes rows as files of a table, cut at a constant number of rows.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn write_table(
+        &self,
+        table: &str,
+        attempt: &str,
+        rows: &RecordBatch,
+        statistics: &[&str],
+    ) -> Result<Vec<DataFile>, Problem> {
+        let mut files = Vec::new();
+        for (n, piece) in parquet::cut(rows).into_iter().enumerate() {
+            let path = format!("{attempt}-{n}.parquet");
+            let (count, schema) = (piece.num_rows() as u64, piece.schema());
+            let bytes = parquet::encode(&schema, &[piece], statistics).map_err(|e| Problem::storage(&path, e))?;
+            let size = bytes.len() as u64;
+            self.put(&format!("{table}/{path}"), bytes).await?;
+            files.push(DataFile { path, size, rows: count });
+        }
+        Ok(files)
+    }
+}
+
+fn fit(batch: &RecordBatch, schema: &SchemaRef, path: &str) -> Result<RecordBatch, Problem> {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
+        Some(column) if column.data_type().equals_datatype(field.data_type()) => Ok(column.clone()),
+        Some(column) => {
+            let what = format!("column `{}` is {}, expected {}", field.name(), column.data_type(), field.data_type());
+            Err(Problem::new(Class::Failed, path, what)
+                .hint("`rcm run --full-refresh` rebuilds the table from the bronze archive"))
+        }
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(|e| Problem::storage(path, e))
+}
