@@ -35,8 +35,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "T", value_parser = instant)]
         as_of: Option<DateTime<Utc>>,
         /// Threads; 0: as many as the machine has.
-        #[arg(short, long, value_name = "N", default_value_t = 0)]
-        jobs: usize,
+        #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+        jobs: u16,
     },
     /// Writes the demo's project with day 1's files, without running it.
     Init {
@@ -60,8 +60,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "T", value_parser = instant)]
         as_of: Option<DateTime<Utc>>,
         /// Threads; 0: as many as the machine has.
-        #[arg(short, long, value_name = "N", default_value_t = 0)]
-        jobs: usize,
+        #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+        jobs: u16,
     },
     /// Last run, watermarks, quarantine counts, table versions.
     Status,

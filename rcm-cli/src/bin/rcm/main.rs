@@ -50,7 +50,7 @@ async fn verb(args: Args, output: &Output) -> u8 {
     match args.verb {
         Verb::Demo { dir, as_of, jobs } => {
             let mut say = |text: &str| terminal.say(text);
-            match rcm::demo::run(&dir, as_of, jobs, &WallClock, &terminal, &mut say).await {
+            match rcm::demo::run(&dir, as_of, jobs.into(), &WallClock, &terminal, &mut say).await {
                 Ok(demo) if demo.exit_code() == 0 && !output.json => match rcm::demo::figures(&dir).await {
                     Ok(figures) => output.text(&figures),
                     Err(problems) => output.problems(&problems),
@@ -86,7 +86,7 @@ async fn verb(args: Args, output: &Output) -> u8 {
         },
         Verb::Run { select, dry_run, full_refresh, as_of, jobs } => match open() {
             Ok(project) => {
-                let options = Options { select, dry_run, full_refresh, as_of, jobs };
+                let options = Options { select, dry_run, full_refresh, as_of, jobs: jobs.into() };
                 let report = pipeline::run(&project, &options, &WallClock, &terminal).await;
                 if !output.json {
                     terminal.say(&rcm::report::human(&report));
