@@ -8,9 +8,8 @@ use crate::conform::{Conformed, days};
 use crate::gold::UNKNOWN;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray, UInt64Array,
+    TimestampMicrosecondArray,
 };
-use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
@@ -134,7 +133,7 @@ pub fn last_day(as_of: DateTime<Utc>, grace: Duration) -> i32 {
 }
 
 /// Where a row came from, as bronze stamps it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Source block.
     pub source: String,
@@ -157,8 +156,8 @@ pub struct Held {
     pub raw: String,
 }
 
-/// The rows of a quarantine table, sorted by source, file and row. `model` holds hospital and model columns of `held`, in
-/// its order ([`unread_rows`] where a line could not be split).
+/// The rows of a quarantine table. `model` holds hospital and model columns of `held`, in its order ([`unread_rows`]
+/// where a line could not be split).
 ///
 /// # Errors
 /// Lengths or types that do not fit.
@@ -169,20 +168,15 @@ pub fn quarantine_rows(
     as_of: DateTime<Utc>,
     run_id: &str,
 ) -> Result<RecordBatch, ArrowError> {
-    let mut order: Vec<usize> = (0..held.len()).collect();
-    order.sort_by(|a, b| held[*a].origin.cmp(&held[*b].origin));
-    let positions = UInt64Array::from_iter_values(order.iter().map(|i| *i as u64));
-    let model = take_record_batch(model, &positions)?;
-    let sorted = || order.iter().map(|i| &held[*i]);
-
     let mut reasons = ListBuilder::new(StringBuilder::new()).with_field(Field::new("element", DataType::Utf8, true));
-    for h in sorted() {
+    for h in held {
         for reason in &h.reasons {
             reasons.values().append_value(reason.to_string());
         }
         reasons.append(true);
     }
-    let text = |f: fn(&Held) -> &str| Arc::new(StringArray::from_iter_values(sorted().map(f))) as ArrayRef;
+    let text = |f: fn(&Held) -> &str| Arc::new(StringArray::from_iter_values(held.iter().map(f))) as ArrayRef;
+    let number = |f: fn(&Held) -> i64| Arc::new(Int64Array::from_iter_values(held.iter().map(f))) as ArrayRef;
     let n = held.len();
     let mut arrays = model.columns().to_vec();
     arrays.extend([
@@ -190,8 +184,8 @@ pub fn quarantine_rows(
         Arc::new(reasons.finish()),
         text(|h| &h.origin.source),
         text(|h| &h.origin.file),
-        Arc::new(Int64Array::from_iter_values(sorted().map(|h| h.origin.row))),
-        Arc::new(Int64Array::from_iter_values(sorted().map(|h| h.origin.line))),
+        number(|h| h.origin.row),
+        number(|h| h.origin.line),
         text(|h| &h.raw),
         Arc::new(TimestampMicrosecondArray::from(vec![as_of.timestamp_micros(); n]).with_timezone("UTC")),
         Arc::new(StringArray::from(vec![run_id; n])),

@@ -2,7 +2,7 @@
 
 use super::conform::{CheckedFile, Group};
 use super::plan::Plan;
-use super::weave::{Signature, weave};
+use super::weave::{Signature, sorted, weave};
 use crate::config::Project;
 use crate::report::{Report, Taken};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
@@ -34,6 +34,9 @@ pub(super) struct TableAfter {
 
 /// Second and third sequence of a feed, and the first, which silver keeps under its own name too.
 const SEQUENCE: [&str; 3] = ["_valid", "_read", "_place"];
+
+/// The order of a quarantine table.
+const BY_FILE_AND_ROW: [&str; 4] = ["source", "file", "row", "as_of"];
 
 pub(super) async fn merge(
     project: &Project,
@@ -88,8 +91,8 @@ pub(super) async fn merge(
     if rebuilt {
         quarantine.removes = quarantine.before.files.clone();
     }
-    let held =
-        concat_batches(&quarantine.schema, &now.quarantine).map_err(|e| Problem::storage(&quarantine.table, e))?;
+    let held = concat_batches(&quarantine.schema, &now.quarantine).and_then(|held| sorted(&held, &BY_FILE_AND_ROW));
+    let held = held.map_err(|e| Problem::storage(&quarantine.table, e))?;
     quarantine.adds = lake.write_table(&quarantine.table, &plan.attempt, &held, &["row", "as_of"]).await?;
 
     if state_changed {
@@ -183,35 +186,29 @@ impl Now {
         group: &Group<CheckedFile>,
         refused: &[(usize, usize, Reason)],
     ) -> Result<(), ArrowError> {
-        let (mut models, mut held): (Vec<RecordBatch>, Vec<Held>) = (Vec::new(), Vec::new());
-        let mut hospitals: Vec<&str> = Vec::new();
         for (n, file) in group.files.iter().enumerate() {
-            models.push(unread_rows(table, &file.file.hospital, file.rejects.len())?);
-            held.extend(file.rejects.iter().cloned());
-            models.push(file.rows(file.bad.iter().map(|(row, _)| *row))?);
-            held.extend(file.bad.iter().map(|(row, reasons)| file.held(*row, reasons.clone())));
             let of_file = || refused.iter().filter(move |(f, _, _)| *f == n);
-            models.push(file.rows(of_file().map(|(_, row, _)| *row))?);
-            held.extend(of_file().map(|(_, row, reason)| file.held(*row, vec![reason.clone()])));
-            hospitals.resize(held.len(), &file.file.hospital);
+            let models = [
+                unread_rows(table, &file.file.hospital, file.rejects.len())?,
+                file.rows(file.bad.iter().map(|(row, _)| *row))?,
+                file.rows(of_file().map(|(_, row, _)| *row))?,
+            ];
+            let bad = file.bad.iter().map(|(row, reasons)| file.held(*row, reasons.clone()));
+            let refused = of_file().map(|(_, row, reason)| file.held(*row, vec![reason.clone()]));
+            let held: Vec<Held> = file.rejects.iter().cloned().chain(bad).chain(refused).collect();
+
+            let known: Vec<Known> = held.iter().map(|h| known_as(&file.file.hospital, h)).collect();
+            let new: Vec<usize> = (0..held.len()).filter(|n| !self.known.contains(&known[*n])).collect();
+            if !new.is_empty() {
+                let model = concat_batches(&Arc::new(Schema::new(table.fields())), &models)?;
+                let positions = UInt64Array::from_iter_values(new.iter().map(|n| *n as u64));
+                let model = take_record_batch(&model, &positions)?;
+                let held: Vec<Held> = new.iter().map(|n| held[*n].clone()).collect();
+                self.quarantine.push(quarantine_rows(table, &model, &held, group.as_of, &group.run_id)?);
+            }
+            // Only now: two equal lines of one file are two, the same line in the next delivery is known.
+            self.known.extend(known);
         }
-        let model = concat_batches(&Arc::new(Schema::new(table.fields())), &models)?;
-        let known: Vec<Known> = hospitals
-            .iter()
-            .zip(&held)
-            .map(|(hospital, h)| {
-                let reasons = h.reasons.iter().map(ToString::to_string).collect();
-                ((*hospital).to_owned(), h.origin.source.clone(), h.raw.clone(), reasons)
-            })
-            .collect();
-        let new: Vec<usize> = (0..held.len()).filter(|n| !self.known.contains(&known[*n])).collect();
-        if !new.is_empty() {
-            let positions = UInt64Array::from_iter_values(new.iter().map(|n| *n as u64));
-            let model = take_record_batch(&model, &positions)?;
-            let held: Vec<Held> = new.iter().map(|n| held[*n].clone()).collect();
-            self.quarantine.push(quarantine_rows(table, &model, &held, group.as_of, &group.run_id)?);
-        }
-        self.known.extend(known);
         Ok(())
     }
 
@@ -225,6 +222,11 @@ impl Now {
         }
         self.state.files.push(file.file.clone());
     }
+}
+
+fn known_as(hospital: &str, held: &Held) -> Known {
+    let reasons = held.reasons.iter().map(ToString::to_string).collect();
+    (hospital.to_owned(), held.origin.source.clone(), held.raw.clone(), reasons)
 }
 
 /// What a quarantine table holds.

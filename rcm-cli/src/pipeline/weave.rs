@@ -64,7 +64,9 @@ pub(super) fn weave(
     let kept = take_record_batch(&with(history, &closed)?, &kept)?;
 
     let opened = opened(table, history, merged, by)?;
-    sorted(table, &concat_batches(&Arc::new(silver_schema(table)), &[kept, opened])?)
+    let mut order = table.business_key();
+    order.push(VALID_FROM);
+    sorted(&concat_batches(&Arc::new(silver_schema(table)), &[kept, opened])?, &order)
 }
 
 /// The engine's opens as silver rows.
@@ -110,9 +112,8 @@ fn inserted(history: &RecordBatch, withdrawals: &[usize]) -> Result<HashMap<Stri
     Ok(withdrawals.iter().map(|row| (keys.value(*row).to_owned(), times.value(*row))).collect())
 }
 
-fn sorted(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let mut order = table.business_key();
-    order.push(VALID_FROM);
+/// Rows in the order of some columns.
+pub(super) fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch, ArrowError> {
     let columns = order
         .iter()
         .map(|name| Ok(SortColumn { values: named(batch, name)?, options: None }))

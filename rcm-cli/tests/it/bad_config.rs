@@ -126,9 +126,9 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "rcm.toml",
-        from: "[lake]",
-        to: "[rules]\nG4 = \"off\"\n\n[lake]",
-        says: &["rcm.toml:11", "is no rule that can be set"],
+        from: "G5 = \"quarantine\"",
+        to: "G4 = \"off\"",
+        says: &["rcm.toml:23", "is no rule that can be set"],
     },
 ];
 
@@ -147,7 +147,7 @@ fn two_tables_in_one_bronze_folder_are_refused() {
 #[test]
 fn a_rule_can_be_switched_off() {
     let project = Project::new();
-    project.edit("rcm.toml", "[lake]", "[rules]\nP1 = \"off\"\n\n[lake]");
+    project.edit("rcm.toml", "G5 = \"quarantine\"", "P1 = \"off\"");
     project.ok(&["run", "--as-of", crate::support::DAY1]);
     assert_eq!(project.sql("SELECT COUNT(*) FROM silver.patients WHERE first_name IS NULL"), ["3"]);
 }

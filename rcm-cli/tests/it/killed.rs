@@ -138,3 +138,34 @@ fn the_second_day_killed_after_every_step() {
     project.deliver_day2();
     killed_everywhere(&project, DAY2);
 }
+
+/// SIGTERM before the intent: nothing is seen, the exit code says so, and the next run does it all.
+#[test]
+fn a_polite_signal_stops_a_run_before_its_intent() {
+    use std::io::{BufRead, BufReader};
+    let project = Project::new();
+    let path = "landing/emr/hos-a/transactions.csv";
+    let file = project.read(path);
+    // Enough rows that the run is still at work when the signal comes.
+    let many: String = (0..60)
+        .flat_map(|n| {
+            file.lines().skip(1).map(move |l| l.replacen("TRX-", &format!("T{n:02}-"), 1) + "\n").collect::<Vec<_>>()
+        })
+        .collect();
+    project.write(path, format!("{}\n{many}", file.lines().next().unwrap()));
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rcm"))
+            .args(["-c", project.path("rcm.toml").to_str().unwrap(), "run", "--as-of", DAY1, "-j", "1"])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.by_ref().any(|l| l.unwrap().starts_with("plan:")));
+        let kill = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", child.id())).status().unwrap();
+        assert!(kill.success());
+        lines.for_each(drop);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(project.newest().is_none());
+    }
+    project.ok(&["run", "--as-of", DAY1]);
+}

@@ -1,11 +1,10 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere.
 
 use crate::stop::Stop;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use rcm_core::{Event, Progress};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 pub(crate) struct Terminal {
     bar: Option<ProgressBar>,
@@ -17,8 +16,11 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn new(stop: Stop) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(120));
+            let bar = ProgressBar::new(0);
+            bar.set_style(
+                ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar
         });
         Terminal { bar, stop, is_publishing: AtomicBool::new(false) }
@@ -37,7 +39,10 @@ impl Terminal {
 
     fn step(&self, text: String) {
         match &self.bar {
-            Some(bar) => bar.set_message(text),
+            Some(bar) => {
+                bar.inc(1);
+                bar.set_message(text);
+            }
             None => self.say(&text),
         }
     }
@@ -54,7 +59,14 @@ impl Drop for Terminal {
 impl Progress for Terminal {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Planned { loads, tables } => self.step(format!("plan: {loads} loads, {tables} tables")),
+            Event::Planned { loads, tables } => {
+                if let Some(bar) = &self.bar {
+                    // The plan, each load in bronze, each table in silver, gold, the publish.
+                    bar.set_length((loads + tables + 3) as u64);
+                    bar.set_position(0);
+                }
+                self.step(format!("plan: {loads} loads, {tables} tables"));
+            }
             Event::Landed { load } => self.step(format!("bronze {load}")),
             Event::Merged { table } => self.step(format!("silver {table}")),
             Event::GoldWritten { models } => self.step(format!("gold: {models} models")),
