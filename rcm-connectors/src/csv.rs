@@ -96,8 +96,11 @@ pub fn read(file: &[u8], place: &str) -> Result<Landing, Problem> {
         }
         row += 1;
         let (start, line) = record.position().map_or((start, line), |p| (p.byte(), p.line()));
-        let end = reader.position().byte();
-        let raw = raw(bytes, start, end);
+        // The reader's place is that behind the record before: the rest of its line end, and empty lines.
+        let whole = &bytes[(start as usize).min(bytes.len())..(reader.position().byte() as usize).min(bytes.len())];
+        let lead = whole.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let line = line + whole[..lead].iter().filter(|b| **b == b'\n').count() as u64;
+        let (start, raw) = (start + lead as u64, without_line_end(&whole[lead..]));
         let what = if let Some(fault) = quoting_fault(raw) {
             Some(fault.to_owned())
         } else if record.len() != width {
@@ -122,12 +125,7 @@ pub fn read(file: &[u8], place: &str) -> Result<Landing, Problem> {
     Ok(landing)
 }
 
-/// A record's bytes; the reader's positions may include the line end before or after it.
-fn raw(bytes: &[u8], start: u64, end: u64) -> &[u8] {
-    let mut raw = &bytes[(start as usize).min(bytes.len())..(end as usize).min(bytes.len())];
-    while let [b'\r' | b'\n', rest @ ..] = raw {
-        raw = rest;
-    }
+fn without_line_end(mut raw: &[u8]) -> &[u8] {
     while let [rest @ .., b'\r' | b'\n'] = raw {
         raw = rest;
     }
@@ -218,6 +216,10 @@ mod tests {
         assert_eq!(places, [(2, 4, b"3".as_slice()), (4, 7, b"5,6,7"), (5, 8, b"\xff,1")]);
         assert_eq!(landing.batches[0].rows, [1, 3, 6]);
         assert_eq!(landing.batches[0].lines, [2, 5, 9]);
+
+        let landing = read(b"a,b\r\n1,2\r\n\r\n3\r\n4,5\r\n", "f.csv").unwrap();
+        assert_eq!((landing.rejects[0].line, landing.rejects[0].byte), (4, 12));
+        assert_eq!(landing.batches[0].lines, [2, 5]);
     }
 
     #[test]

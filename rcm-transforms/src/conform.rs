@@ -25,7 +25,7 @@ pub struct Conformed {
 /// to [`TableMapping::check_columns`] first; a file of the archive may be older than the mapping.
 ///
 /// ```
-/// use arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 /// use rcm_core::model::table;
 /// use rcm_transforms::{conform::conform, mapping::{ColumnMapping, TableMapping}};
 /// use std::sync::Arc;

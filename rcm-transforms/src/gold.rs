@@ -184,7 +184,9 @@ mod tests {
         let mut before = BTreeSet::new();
         for model in MODELS {
             let named = |prefix: &str| -> BTreeSet<String> {
-                let words = model.sql.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+                let code: String =
+                    model.sql.lines().filter(|l| !l.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+                let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
                 words.filter_map(|w| w.strip_prefix(prefix)).map(str::to_owned).collect()
             };
             let said = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
