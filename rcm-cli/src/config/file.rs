@@ -118,6 +118,9 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             None
         }
     };
+    if lake.is_empty() {
+        wrong(&["lake", "url"], "is empty".to_owned(), "name a folder of its own for the lake");
+    }
     let settings = Settings {
         grace: duration(&grace).unwrap_or_else(|| {
             wrong(&["run", "grace"], "is no duration".to_owned(), "write a number and a unit: 90s, 15m, 12h, 2d");

@@ -139,6 +139,14 @@ fn one(
     }
 
     let pattern = files.as_deref().or(sources.get(source).map(|s| s.files.as_str())).unwrap_or_default();
+    let known = ["{database}", "{datasource}", "{table}", "{targetpath}"];
+    let plain = known.iter().fold(pattern.to_owned(), |text, placeholder| text.replace(placeholder, ""));
+    if pattern.is_empty() || plain.contains(['{', '}']) {
+        wrong(
+            format!("files `{pattern}` has an unknown placeholder, or is empty"),
+            format!("use {}", known.join(", ")),
+        );
+    }
     if let Err(e) = glob::Pattern::new(pattern) {
         wrong(
             format!("files `{pattern}` is no pattern: {}", e.msg),

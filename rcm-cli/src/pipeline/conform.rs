@@ -172,6 +172,8 @@ fn check_file(
     let line = plan.loads.iter().map(|l| l.line).find(|l| l.name() == landed.file.load);
     let incremental = project.load_type(table.name) == LoadType::Incremental;
     let settings = &project.settings;
+    // Today's rules at today's instant: a row that lay in the future when it was read is tried again by a rebuild.
+    let as_of = if is_replay { as_of.max(plan.as_of) } else { as_of };
     let limits = Limits { as_of, grace: settings.grace, incremental, off: settings.rules_off.clone() };
     let checked = quarantine::check(table, &conformed, &limits);
     let rejects = landed

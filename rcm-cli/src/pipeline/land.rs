@@ -44,12 +44,23 @@ pub(super) async fn land(
         let read = |load| (load, encode(project, plan, load, progress));
         plan.to_read().collect::<Vec<_>>().into_par_iter().map(read).collect()
     });
+    // A refusal of one line must not hide what is wrong with another.
+    let mut gate = None;
+    for (load, read) in &read {
+        match read {
+            Err(problem) if problem.class == Class::Gate => gate = gate.or(Some(problem.clone())),
+            Err(problem) => report.failed(&load.line.name(), problem.clone()),
+            Ok(_) => {}
+        }
+    }
+    if let Some(problem) = gate {
+        return Err(problem);
+    }
     let mut landed = Vec::new();
     for (load, read) in read {
         let name = load.line.name();
         match read {
-            Err(problem) if problem.class == Class::Gate => return Err(problem),
-            Err(problem) => report.failed(&name, problem),
+            Err(_) => {}
             Ok(files) => {
                 for file in files {
                     report.landed(&name, file.records, file.landed.rows.num_rows(), file.landed.rejects.len());

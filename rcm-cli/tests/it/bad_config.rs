@@ -114,6 +114,13 @@ const CASES: &[Case] = &[
     Case { file: "mappings/hos-b.toml", from: "%m/%d/%Y", to: "%m/%d/%!", says: &["hos-b.toml", "is no date format"] },
     Case {
         file: "rcm.toml",
+        from: "{datasource}/{table}.csv",
+        to: "{hospital}/{table}.csv",
+        says: &["load_config.csv:2", "has an unknown placeholder"],
+    },
+    Case { file: "rcm.toml", from: "url = \"lake\"", to: "url = \"\"", says: &["rcm.toml:12", "lake.url: is empty"] },
+    Case {
+        file: "rcm.toml",
         from: "files = \"cpt_codes.csv\"",
         to: "files = \"cpt_[codes.csv\"",
         says: &["load_config.csv:14", "files `cpt_[codes.csv` is no pattern"],

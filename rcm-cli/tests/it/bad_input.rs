@@ -339,3 +339,22 @@ fn a_stale_load_stays_stale_until_it_is_read() {
     project.ok(&["run", "--as-of", DAY2]);
     assert!(project.newest().unwrap().stale.is_empty());
 }
+
+#[test]
+fn a_gate_hides_no_other_failure() {
+    refused(3, &["header and no rows", "hos-b.providers: hos-b/providers.csv: column `NPI` is missing"], |p| {
+        let header = p.read(PROVIDERS).lines().next().unwrap().to_owned();
+        p.write(PROVIDERS, header + "\n");
+        p.edit("landing/emr/hos-b/providers.csv", "NPI", "N");
+    });
+}
+
+/// A lake whose records are gone is not a new lake: its tables are not written over.
+#[test]
+fn a_lake_without_its_records_is_refused() {
+    let project = Project::after_day1();
+    std::fs::remove_dir_all(project.path("lake/_rcm")).unwrap();
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("the table is at version 0, the run planned on it not there"), "{}", said.stderr);
+}

@@ -135,3 +135,17 @@ fn a_full_refresh_reads_an_archive_that_is_older_than_the_mapping() {
     assert!(said.stderr.contains("column `Speciality` is not in the archived file: read as null"), "{}", said.stderr);
     assert_eq!(project.history("providers").len(), 27);
 }
+
+#[test]
+fn a_row_of_the_future_is_tried_again_by_a_rebuild() {
+    let project = Project::after_day1();
+    let file = project.read("landing/claims/hos-a_claims_20260629.csv");
+    let (header, row) = (file.lines().next().unwrap(), file.lines().nth(1).unwrap());
+    let future = row.rsplit_once(',').unwrap().0.replacen("CLM-000001", "CLM-900001", 1) + ",2026-07-20";
+    project.write("landing/claims/hos-a_claims_20260701.csv", format!("{header}\n{future}\n"));
+    project.ok(&["run", "--as-of", "2026-07-01"]);
+    let found = "SELECT COUNT(*) FROM silver.claims WHERE claim_id = 'CLM-900001'";
+    assert_eq!(project.sql(found), ["0"]);
+    project.ok(&["run", "--full-refresh", "--select", "claims", "--as-of", "2026-08-01"]);
+    assert_eq!(project.sql(found), ["1"]);
+}
