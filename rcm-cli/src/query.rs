@@ -9,6 +9,26 @@ use rcm_core::{Class, Problem};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Partitions of a query: a constant, so that the machine does not show in the result.
+const PARTITIONS: usize = 4;
+
+/// A session over a lake's store, with empty schemas.
+pub(crate) fn session(lake: &Lake, schemas: &[&str]) -> Result<SessionContext, DataFusionError> {
+    let mut config = SessionConfig::new().with_target_partitions(PARTITIONS);
+    // Plain Utf8 in and out: other readers of Delta know no views.
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let context = SessionContext::new_with_config(config);
+    let url = lake.url("").map_err(|e| DataFusionError::External(Box::new(e)))?;
+    context.register_object_store(&url, lake.object_store());
+    let catalog = context.catalog("datafusion");
+    let catalog = catalog.ok_or_else(|| DataFusionError::Internal("the default catalog is missing".to_owned()))?;
+    for schema in schemas {
+        catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
+    }
+    Ok(context)
+}
+
 /// Tables named `layer.table`, all of one run: never a mixture of two.
 pub struct Tables(SessionContext);
 
@@ -24,12 +44,8 @@ impl Tables {
         };
         let lake = Lake::existing(folder)?.ok_or_else(nothing)?;
         let publish = lake.newest().await?.ok_or_else(nothing)?;
-        let mut config = SessionConfig::new();
-        config.options_mut().execution.parquet.schema_force_view_types = false;
-        let context = SessionContext::new_with_config(config);
-        context.register_object_store(&lake.url("")?, lake.object_store());
-        let tables = Tables(context);
-        tables.schemas().map_err(|e| Problem::storage("query", e))?;
+        let failed = |e| Problem::storage("query", e);
+        let tables = Tables(session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?);
         for (name, at) in &publish.tables {
             let files = lake.table_files(name, at.version).await?.files;
             let urls = files.iter().map(|f| Ok(lake.url(&format!("{name}/{}", f.path))?.into()));
@@ -39,14 +55,6 @@ impl Tables {
             }
         }
         Ok(tables)
-    }
-
-    fn schemas(&self) -> Result<(), DataFusionError> {
-        let Some(catalog) = self.0.catalog("datafusion") else { return Ok(()) };
-        for schema in ["silver", "quarantine", "gold"] {
-            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
-        }
-        Ok(())
     }
 
     async fn register(&self, name: &str, urls: Vec<String>) -> Result<(), DataFusionError> {

@@ -45,19 +45,6 @@ pub enum Tag {
     None,
 }
 
-impl Tag {
-    /// The word in documents and exports.
-    pub fn word(self) -> &'static str {
-        match self {
-            Tag::PhiDirect => "phi:direct",
-            Tag::PhiQuasi => "phi:quasi",
-            Tag::Financial => "financial",
-            Tag::Licensed => "licensed",
-            Tag::None => "none",
-        }
-    }
-}
-
 /// What a column does for history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

@@ -2,14 +2,14 @@
 
 use super::merge::TableAfter;
 use super::plan::Plan;
+use crate::query::session;
 use crate::report::{GoldReport, Report, Total};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, TimeUnit};
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Change, DataFile, Lake, TableFiles};
 use rcm_core::model::{HOSPITAL, TABLES, Table, instant, silver_schema};
@@ -17,9 +17,6 @@ use rcm_core::{Class, Problem};
 use rcm_transforms::conform::days;
 use rcm_transforms::gold::{Fact, MODELS, Model, UNKNOWN};
 use std::sync::Arc;
-
-/// Partitions of a query: a constant, so that the machine does not show in the result.
-const PARTITIONS: usize = 4;
 
 /// A gold table that was rebuilt.
 pub(super) struct Rebuilt {
@@ -92,18 +89,7 @@ struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     fn new(plan: &Plan<'_>, lake: &'a Lake) -> Result<Self, DataFusionError> {
-        let mut config = SessionConfig::new().with_target_partitions(PARTITIONS).with_information_schema(false);
-        // Plain Utf8 in and out: other readers of Delta know no views.
-        config.options_mut().execution.parquet.schema_force_view_types = false;
-        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-        let context = SessionContext::new_with_config(config);
-        context.register_object_store(&lake.url("").map_err(external)?, lake.object_store());
-        let catalog = context
-            .catalog("datafusion")
-            .ok_or_else(|| DataFusionError::Internal("the default catalog is missing".to_owned()))?;
-        for schema in ["stored", "silver", "gold", "run"] {
-            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
-        }
+        let context = session(lake, &["stored", "silver", "gold", "run"])?;
         let as_of = TimestampMicrosecondArray::from(vec![plan.as_of.timestamp_micros()]).with_timezone("UTC");
         let today = Date32Array::from(vec![days(plan.as_of.date_naive())]);
         let clock = RecordBatch::try_from_iter([("as_of", Arc::new(as_of) as ArrayRef), ("today", Arc::new(today))])?;
