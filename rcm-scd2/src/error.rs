@@ -39,6 +39,9 @@ pub enum Error {
         /// The ratio.
         ratio: f64,
     },
+    /// Keys to be cut into no buckets.
+    #[error("buckets: a count of 0 has no room for any key")]
+    NoBuckets,
     /// [`Complete::Only`](crate::Complete::Only) without a scope column in the spec.
     #[error("load: complete for some scope values only, but the spec has no scope")]
     CompleteWithoutScope,
@@ -69,7 +72,7 @@ pub enum Error {
     /// A type that has no order or no equality here: lists, structs, maps, unions.
     #[error("{place}: column `{column}` has the unsupported type {found}")]
     UnsupportedType {
-        /// `history`, `hidden`, `load`, `withheld` or `surrogate key`.
+        /// `history`, `hidden`, `load`, `withheld`, `surrogate key` or `buckets`.
         place: &'static str,
         /// The column.
         column: String,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod buckets;
 mod columns;
 mod error;
 mod feed;
@@ -16,6 +17,7 @@ mod spec;
 mod surrogate;
 
 pub use apply::apply;
+pub use buckets::{BUCKET_HASH_VERSION, buckets};
 pub use error::{Error, Fault};
 pub use history::verify;
 pub use load::{Complete, Load};

@@ -41,13 +41,7 @@ pub fn surrogate_keys(keys: &[ArrayRef], valid_from: &TimestampMicrosecondArray)
     if let Some(row) = (0..valid_from.len()).find(|row| valid_from.is_null(*row)) {
         return Err(Error::BrokenHistory { row, fault: Fault::NullValidFrom });
     }
-    let mut cells = Vec::with_capacity(keys.len());
-    for (at, key) in keys.iter().enumerate() {
-        if key.len() != valid_from.len() {
-            return Err(Error::Arrow { kind: "columns differ in length" });
-        }
-        cells.push(Cells::of(key, at)?);
-    }
+    let cells = cells(PLACE, keys, valid_from.len())?;
     let digest = |row: usize| {
         let mut bytes = Vec::new();
         for cells in &cells {
@@ -60,8 +54,17 @@ pub fn surrogate_keys(keys: &[ArrayRef], valid_from: &TimestampMicrosecondArray)
     Ok(StringArray::from_iter_values(digests.iter().map(|digest| format!("{digest:032x}"))))
 }
 
+/// Key columns of so many rows, ready to be encoded.
+pub(crate) fn cells(place: &'static str, keys: &[ArrayRef], rows: usize) -> Result<Vec<Cells>, Error> {
+    let one = |(at, key): (usize, &ArrayRef)| match key.len() == rows {
+        true => Cells::of(place, key, at),
+        false => Err(Error::Arrow { kind: "columns differ in length" }),
+    };
+    keys.iter().enumerate().map(one).collect()
+}
+
 /// A key column by kind of value. Kinds have letters of their own, so that no two values of one row share their bytes.
-enum Cells {
+pub(crate) enum Cells {
     Null,
     Bool(BooleanArray),
     Signed(Int64Array),
@@ -77,8 +80,8 @@ enum Cells {
 }
 
 impl Cells {
-    fn of(column: &ArrayRef, at: usize) -> Result<Self, Error> {
-        let unsupported = || unsupported(PLACE, &at.to_string(), column.data_type());
+    fn of(place: &'static str, column: &ArrayRef, at: usize) -> Result<Self, Error> {
+        let unsupported = || unsupported(place, &at.to_string(), column.data_type());
         let data_type = plain(column.data_type()).ok_or_else(unsupported)?;
         let column = if *column.data_type() == data_type { Arc::clone(column) } else { cast(column, &data_type)? };
         let count = || Ok::<_, Error>(cast(&column, &DataType::Int64)?.as_primitive().clone());
@@ -127,7 +130,7 @@ impl Cells {
         })
     }
 
-    fn encode(&self, row: usize, bytes: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, row: usize, bytes: &mut Vec<u8>) {
         if self.array().is_none_or(|array| array.is_null(row)) {
             bytes.push(b'n');
             return;

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{cast, take_record_batch};
+use arrow::datatypes::DataType;
+use rcm_scd2::{BUCKET_HASH_VERSION, Load, buckets, merge};
+
+use crate::tables::{FEED, SNAPSHOT, SNAPSHOT_HISTORY, batch, feed_spec, snapshot_spec, text};
+
+fn ids(n: usize) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values((0..n).map(|id| format!("PAT-{id:06}"))))
+}
+
+#[test]
+fn every_bucket_gets_its_share() {
+    for count in [1, 3, 16] {
+        let mut tally = vec![0_u32; count as usize];
+        buckets(&[ids(9_000)], count).unwrap().values().iter().for_each(|bucket| tally[*bucket as usize] += 1);
+        let fair = 9_000 / count;
+        assert!(tally.iter().all(|n| (fair * 3 / 4..=fair * 5 / 4).contains(n)), "{tally:?}");
+    }
+}
+
+#[test]
+fn twice_the_count_splits_a_bucket() {
+    let (four, eight) = (buckets(&[ids(500)], 4).unwrap(), buckets(&[ids(500)], 8).unwrap());
+    assert!(four.values().iter().zip(eight.values()).all(|(four, eight)| eight / 2 == *four));
+}
+
+#[test]
+fn encodings_and_widths_do_not_matter_and_version_one_stays_as_it_is() {
+    assert_eq!(BUCKET_HASH_VERSION, 1);
+    let plain = ids(4);
+    let cut = buckets(&[Arc::clone(&plain)], 1 << 20).unwrap();
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+    for encoded in [DataType::LargeUtf8, DataType::Utf8View, dictionary] {
+        assert_eq!(buckets(&[cast(&plain, &encoded).unwrap()], 1 << 20).unwrap(), cut);
+    }
+    assert_eq!(buckets(&[plain.slice(2, 1)], 1 << 20).unwrap().value(0), cut.value(2));
+    let (ints, longs): (ArrayRef, ArrayRef) =
+        (Arc::new(Int32Array::from(vec![7])), Arc::new(Int64Array::from(vec![7])));
+    assert_eq!(buckets(&[ints], 1 << 20).unwrap(), buckets(&[longs], 1 << 20).unwrap());
+    // Stores out there are cut by these: other values here are another version.
+    assert_eq!(cut.values(), &[88_025, 935_417, 641_984, 320_884]);
+}
+
+#[test]
+fn what_cannot_be_cut_is_an_error() {
+    let said = |error: rcm_scd2::Error| error.to_string();
+    assert_eq!(said(buckets(&[], 4).unwrap_err()), "spec: no key column is named");
+    assert_eq!(said(buckets(&[ids(1)], 0).unwrap_err()), "buckets: a count of 0 has no room for any key");
+    assert!(buckets(&[ids(1), ids(2)], 4).is_err());
+    let nested = arrow::array::new_null_array(&DataType::new_list(DataType::Int8, true), 1);
+    assert!(said(buckets(&[nested], 4).unwrap_err()).starts_with("buckets: column `0` has the unsupported type List"));
+}
+
+/// The rows of a batch that fall into a bucket.
+fn in_bucket(rows: &RecordBatch, keys: &[&str], bucket: u32, count: u32) -> RecordBatch {
+    let keys: Vec<ArrayRef> = keys.iter().map(|key| ArrayRef::clone(&rows[*key])).collect();
+    let cut = buckets(&keys, count).unwrap();
+    let mine = (0..rows.num_rows()).filter(|row| cut.value(*row) == bucket).map(|row| row as u64);
+    take_record_batch(rows, &UInt64Array::from_iter_values(mine)).unwrap()
+}
+
+fn lines(batches: &[RecordBatch]) -> Vec<String> {
+    let mut lines: Vec<String> =
+        batches.iter().flat_map(|batch| text(batch).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn merging_bucket_by_bucket_is_merging_at_once() {
+    let rows =
+        |from: usize| (from..from + 40).map(|n| format!("k{} {} 1 n{} p\n", n % 30, n % 7, n)).collect::<String>();
+    let events = batch(FEED, &rows(0));
+    let whole = merge(&feed_spec(), &[], &[], &Load::new(std::slice::from_ref(&events), 0)).unwrap();
+    let part = |bucket| {
+        let events = [in_bucket(&events, &["id"], bucket, 5)];
+        merge(&feed_spec(), &[], &[], &Load::new(&events, 0)).unwrap().opens
+    };
+    assert_eq!(lines(&(0..5).map(part).collect::<Vec<_>>()), lines(&[whole.opens]));
+
+    let history = batch(SNAPSHOT_HISTORY, &(0..30).map(|n| format!("H1 k{n} old p 10 -\n")).collect::<String>());
+    let now = batch(SNAPSHOT, &(0..40).step_by(2).map(|n| format!("H1 k{n} new p\n")).collect::<String>());
+    let merged = |history: RecordBatch, now: RecordBatch| {
+        let merged = merge(&snapshot_spec(), &[history], &[], &Load::new(&[now], 20)).unwrap();
+        (merged.opens, merged.closes.len())
+    };
+    let (opens, closes) = merged(history.clone(), now.clone());
+    let keys = ["hospital", "id"];
+    let parts: Vec<_> =
+        (0..3).map(|b| merged(in_bucket(&history, &keys, b, 3), in_bucket(&now, &keys, b, 3))).collect();
+    assert_eq!(parts.iter().map(|(_, closes)| closes).sum::<usize>(), closes);
+    assert_eq!(lines(&parts.into_iter().map(|(opens, _)| opens).collect::<Vec<_>>()), lines(&[opens]));
+}
