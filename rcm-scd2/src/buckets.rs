@@ -1,8 +1,8 @@
 use arrow::array::{ArrayRef, UInt32Array};
 use rayon::prelude::*;
 
-use crate::surrogate::cells;
-use crate::{Error, murmur};
+use crate::Error;
+use crate::encoding::Encoding;
 
 /// The number of the hash that [`buckets`] cuts by: another one whenever a key could get another bucket. Store it beside
 /// whatever is stored by bucket.
@@ -10,13 +10,15 @@ pub const BUCKET_HASH_VERSION: u32 = 1;
 
 /// The bucket, `0..count`, of each row by its key columns.
 ///
-/// A key is all that a merge needs to know of a table: merging bucket by bucket gives what merging at once gives. So a
-/// bucket is a unit of work without shared state, for threads, for files of a store, for many machines.
+/// No key's history depends on another key, so merging bucket by bucket gives what merging at once gives: a bucket is a
+/// unit of work without shared state, for threads, for files of a store, for many machines. What a load is judged by as
+/// a whole is then judged by bucket: the max delete ratio, and whether a snapshot is late.
 ///
 /// The hash is MurmurHash3 x64 128 over the encoding of [`surrogate_keys`](crate::surrogate_keys) without `valid_from`; a
 /// bucket is the share of `2^64` that its upper half falls into. It depends on the values alone: not on the width of an
-/// integer, the unit of a timestamp, dictionary or view encodings. With twice the count bucket `b` falls apart into `2b`
-/// and `2b + 1` and no other, so that a store can grow by splitting.
+/// integer, the unit of a timestamp, dictionary or view encodings. Other types are told apart, even where a merge takes
+/// their numbers for equal (signed and unsigned integers, decimals of two scales): cast a load's keys to the types of the
+/// history first. With twice the count bucket `b` falls apart into `2b` and `2b + 1`, so that a store can grow by splitting.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -39,12 +41,10 @@ pub fn buckets(keys: &[ArrayRef], count: u32) -> Result<UInt32Array, Error> {
     if count == 0 {
         return Err(Error::NoBuckets);
     }
-    let cells = cells("buckets", keys, first.len())?;
-    let bucket = |bytes: &mut Vec<u8>, row: usize| {
-        bytes.clear();
-        cells.iter().for_each(|cells| cells.encode(row, bytes));
-        let hash = (murmur::hash(bytes, BUCKET_HASH_VERSION.into()) >> 64) as u64;
-        ((u128::from(hash) * u128::from(count)) >> 64) as u32
+    let encoding = Encoding::of("buckets", keys, first.len())?;
+    let bucket = |bytes: &mut Vec<u8>, row| {
+        let upper = encoding.hash(row, BUCKET_HASH_VERSION.into(), bytes) >> 64;
+        ((upper * u128::from(count)) >> 64) as u32
     };
     let of_row = (0..first.len()).into_par_iter().with_min_len(1024).map_init(Vec::new, bucket);
     Ok(UInt32Array::from(of_row.collect::<Vec<_>>()))

@@ -3,6 +3,7 @@
 mod apply;
 mod buckets;
 mod columns;
+mod encoding;
 mod error;
 mod feed;
 mod history;

@@ -63,17 +63,16 @@ fn in_bucket(rows: &RecordBatch, keys: &[&str], bucket: u32, count: u32) -> Reco
 }
 
 fn lines(batches: &[RecordBatch]) -> Vec<String> {
-    let mut lines: Vec<String> =
-        batches.iter().flat_map(|batch| text(batch).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let mut lines: Vec<String> = Vec::new();
+    batches.iter().for_each(|batch| lines.extend(text(batch).lines().map(str::to_owned)));
     lines.sort();
     lines
 }
 
 #[test]
 fn merging_bucket_by_bucket_is_merging_at_once() {
-    let rows =
-        |from: usize| (from..from + 40).map(|n| format!("k{} {} 1 n{} p\n", n % 30, n % 7, n)).collect::<String>();
-    let events = batch(FEED, &rows(0));
+    let rows: String = (0..40).map(|n| format!("k{} {} 1 n{n} p\n", n % 30, n % 7)).collect();
+    let events = batch(FEED, &rows);
     let whole = merge(&feed_spec(), &[], &[], &Load::new(std::slice::from_ref(&events), 0)).unwrap();
     let part = |bucket| {
         let events = [in_bucket(&events, &["id"], bucket, 5)];
