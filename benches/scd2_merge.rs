@@ -1,82 +1,160 @@
-//! How long a merge takes: `cargo bench -p rcm-benches --bench scd2_merge`.
+//! How long a merge takes: `cargo bench -p rcm-benches --bench scd2_merge`, about three minutes; a name selects.
 //!
-//! Fixed seed and sizes. `insert_only` loads a million keys into nothing; `upsert_10pct` changes and `noop` repeats a tenth
-//! of them. Throughput counts the rows of history and of the load.
-#![allow(missing_docs, clippy::unwrap_used)] // criterion's macros write an undocumented function; a bench may fail loudly
+//! Seed 7. A patient has a key of two texts and eight tracked columns (text, date, decimal, nulls); else it is said.
+//!
+//! | benchmark | history | load | what the load does |
+//! |---|---|---|---|
+//! | `insert_only` | 0 | 1,000,000 | a snapshot; every key is new |
+//! | `upsert_1pct` | 1,000,000 | 10,000 | some rows of a snapshot; all changed |
+//! | `upsert_10pct` | 1,000,000 | 100,000 | the same |
+//! | `noop` | 1,000,000 | 100,000 | some rows of a snapshot; none changed |
+//! | `all_changed` | 1,000,000 | 1,000,000 | a snapshot; all changed |
+//! | `late_events` | 1,000,000 | 100,000 | a feed, two versions a key; events between them for every fifth |
+//! | `snapshot_with_deletes` | 1,000,000 | 980,000 | two hospitals; 80,000 changed, 20,000 absent |
+//! | `feed_two_sequences` | 1,000,000 | 100,000 | a feed; half later events, half corrections of a valid time |
+//! | `wide_strings` | 200,000 | 20,000 | as `upsert_10pct`, with four more texts of some 200 bytes |
+//! | `i64_key` | 1,000,000 | 100,000 | as `upsert_10pct`, the key is one number |
+//!
+//! Throughput counts the rows of history and of the load. Only the merge is timed, and it must count what is stated.
+#![allow(missing_docs, clippy::unwrap_used)] // criterion's macros document nothing; a bench may fail loudly
 
+mod data;
+
+use std::cell::LazyCell;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rcm_scd2::{Complete, Load, Spec, apply, merge};
+use arrow::array::RecordBatch;
+use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use rcm_scd2::{Absence, Counts, Load, SnapshotBuilder, Spec, State, apply, merge};
 
-const KEYS: usize = 1_000_000;
-const BATCH: usize = 65_536;
-const SEED: u64 = 7;
+use data::{Row, SEED, Shape, batches, rows};
 
-/// splitmix64 of a number and the seed: a value that looks random and is always the same.
-fn mix(number: u64) -> u64 {
-    let z = (number ^ SEED).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+const KEYS: u64 = 1_000_000;
+const TEXT_KEY: [&str; 2] = ["patient_id", "hospital"];
+const TRACKED: [&str; 8] =
+    ["first_name", "last_name", "date_of_birth", "gender", "address", "phone", "department", "balance"];
+/// The instants of the first and of the second snapshot.
+const AS_OF: [i64; 2] = [1_000, 2_000];
+
+/// A spec, the state that a first load made, and the second load.
+type Made = (Spec, State, Vec<RecordBatch>);
+
+struct Case {
+    name: &'static str,
+    history: usize,
+    counts: Counts,
+    make: fn() -> Made,
 }
 
-/// Patients in a scattered order; `round` changes the values of each.
-fn patients(keys: impl Iterator<Item = usize>, round: u64) -> Vec<RecordBatch> {
-    let keys: Vec<u64> = keys.map(|key| key as u64).collect();
-    let rows = |keys: &[u64]| {
-        let text = |name: fn(u64) -> String| Arc::new(StringArray::from_iter_values(keys.iter().map(|key| name(*key))));
-        let number = |salt: u64, n: u64| {
-            Arc::new(Int64Array::from_iter_values(keys.iter().map(|key| (mix(key + salt + round * 31) % n) as i64)))
-        };
-        let at = TimestampMicrosecondArray::from_iter_values(keys.iter().map(|_| round as i64 * 1_000));
-        RecordBatch::try_from_iter([
-            ("hospital", text(|key| if key % 2 == 0 { "hos-a" } else { "hos-b" }.to_owned()) as ArrayRef),
-            ("patient_id", text(|key| format!("P{:09}", mix(key) % 1_000_000_000)) as ArrayRef),
-            ("modified_at", Arc::new(at.with_timezone("UTC"))),
-            ("name", text(|key| format!("name {}", mix(key) % 50_000)) as ArrayRef),
-            ("postcode", number(1, 90_000)),
-            ("insurance", number(2, 400)),
-            ("phone", number(3, 1_000_000_000)),
-        ])
-        .unwrap()
+fn after(spec: &Spec, first: &[RecordBatch]) -> State {
+    let merged = merge(spec, &State::new(), &Load::new(first, AS_OF[0])).unwrap();
+    apply(&State::new(), &merged).unwrap()
+}
+
+fn snapshot() -> SnapshotBuilder {
+    Spec::snapshot(TEXT_KEY).track(TRACKED)
+}
+
+/// A snapshot of all keys, then one of every `step`th, in the given state.
+fn upsert(shape: Shape, keys: u64, spec: Spec, step: usize, state: u64) -> Made {
+    let history = after(&spec, &batches(shape, &rows(keys, 1, 0)));
+    (spec, history, batches(shape, &rows(keys, step, state)))
+}
+
+fn upsert_texts(step: usize, state: u64) -> Made {
+    upsert(Shape::Texts, KEYS, snapshot().build().unwrap(), step, state)
+}
+
+fn insert_only() -> Made {
+    (snapshot().build().unwrap(), State::new(), batches(Shape::Texts, &rows(KEYS, 1, 0)))
+}
+
+fn snapshot_with_deletes() -> Made {
+    let spec = snapshot().deletes(Absence::close().within(["hospital"])).build().unwrap();
+    let history = after(&spec, &batches(Shape::Texts, &rows(KEYS, 1, 0)));
+    let mut second = rows(KEYS, 1, 0);
+    second.retain(|row| row.id % 50 != 0);
+    second.iter_mut().for_each(|row| row.state = u64::from(row.id % 10 == 0));
+    (spec, history, batches(Shape::Texts, &second))
+}
+
+fn feed(times: usize) -> Spec {
+    Spec::feed(TEXT_KEY, ["modified_at", "delivered_at"].into_iter().take(times)).track(TRACKED).build().unwrap()
+}
+
+fn late_events() -> Made {
+    let at = |mut rows: Vec<Row>, at: i64| {
+        rows.iter_mut().for_each(|row| row.at[0] = at);
+        batches(Shape::Event(1), &rows)
     };
-    keys.chunks(BATCH).map(rows).collect()
+    let spec = feed(1);
+    let first = [at(rows(KEYS / 2, 1, 0), 10), at(rows(KEYS / 2, 1, 1), 30)].concat();
+    let history = after(&spec, &first);
+    (spec, history, at(rows(KEYS / 2, 5, 2), 20))
+}
+
+fn feed_two_sequences() -> Made {
+    let at = |mut rows: Vec<Row>, at: fn(u64) -> [i64; 2]| {
+        rows.iter_mut().for_each(|row| row.at = at(row.id));
+        batches(Shape::Event(2), &rows)
+    };
+    let spec = feed(2);
+    let history = after(&spec, &at(rows(KEYS, 1, 0), |_| [10, 11]));
+    // Two in twenty: the first of them moves on, the second is corrected.
+    let load = at(rows(KEYS, 10, 1), |id| if id % 20 == 0 { [20, 21] } else { [10, 21] });
+    (spec, history, load)
+}
+
+fn wide_strings() -> Made {
+    let spec = snapshot().track(["history", "allergies", "plan", "remarks"]).build().unwrap();
+    upsert(Shape::Wide, KEYS / 5, spec, 10, 1)
+}
+
+fn i64_key() -> Made {
+    upsert(Shape::Number, KEYS, Spec::snapshot(["patient_id"]).track(TRACKED).build().unwrap(), 10, 1)
+}
+
+fn cases() -> [Case; 10] {
+    let none = Counts::default;
+    let changed = |changed| Counts { changed, ..none() };
+    let case = |name, history, counts, make| Case { name, history, counts, make };
+    let deleted = Counts { changed: 80_000, no_op: 900_000, closed_by_absence: 20_000, ..none() };
+    [
+        case("insert_only", 0, Counts { new: 1_000_000, ..none() }, insert_only),
+        case("upsert_1pct", 1_000_000, changed(10_000), || upsert_texts(100, 1)),
+        case("upsert_10pct", 1_000_000, changed(100_000), || upsert_texts(10, 1)),
+        case("noop", 1_000_000, Counts { no_op: 100_000, ..none() }, || upsert_texts(10, 0)),
+        case("all_changed", 1_000_000, changed(1_000_000), || upsert_texts(1, 1)),
+        case("late_events", 1_000_000, Counts { late: 100_000, ..none() }, late_events),
+        case("snapshot_with_deletes", 1_000_000, deleted, snapshot_with_deletes),
+        case("feed_two_sequences", 1_000_000, changed(100_000), feed_two_sequences),
+        case("wide_strings", 200_000, changed(20_000), wide_strings),
+        case("i64_key", 1_000_000, changed(100_000), i64_key),
+    ]
 }
 
 fn benches(criterion: &mut Criterion) {
-    let keys = ["hospital", "patient_id"];
-    let tracked = ["name", "postcode", "insurance"];
-    let feed = Spec::feed(keys, ["modified_at"]).track(tracked).latest_in_run(["phone"]).build().unwrap();
-    let snapshot = Spec::snapshot(keys).track(tracked).latest_in_run(["phone"]).scope("hospital").build().unwrap();
-
-    for (mode, spec) in [("feed", feed), ("snapshot", snapshot)] {
-        let all = patients(0..KEYS, 1);
-        let first = merge(&spec, &[], &[], &Load::new(&all, 1_000)).unwrap();
-        let history = [apply(&[], &first).unwrap()];
-        let hidden = [first.hidden];
-        let tenth = |round| patients((0..KEYS).step_by(10), round);
-        let (stored, changed) = (tenth(1), tenth(2));
-
-        let mut group = criterion.benchmark_group(mode);
-        group.sample_size(10).warm_up_time(Duration::from_millis(500));
-        let mut bench = |name: &str, history: &[RecordBatch], hidden: &[RecordBatch], rows: &[RecordBatch]| {
-            let count = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
-            group.throughput(Throughput::Elements((count(history) + count(rows)) as u64));
-            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-                let load = || Load { complete: Complete::Nothing, ..Load::new(rows, 2_000) };
-                let run = |load: Load| black_box(merge(&spec, history, hidden, &load).unwrap());
-                bencher.iter_batched(load, run, BatchSize::PerIteration);
-            });
-        };
-        bench("insert_only", &[], &[], &all);
-        bench("upsert_10pct", &history, &hidden, &changed);
-        bench("noop", &history, &hidden, &stored);
-        group.finish();
+    let mut group = criterion.benchmark_group("scd2_merge");
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).sampling_mode(SamplingMode::Flat);
+    for Case { name, history, counts, make } in cases() {
+        // Made when it is first run: not at all where another name is selected.
+        let made = LazyCell::new(|| {
+            let (spec, state, rows) = make();
+            assert_eq!(state.history.iter().map(RecordBatch::num_rows).sum::<usize>(), history, "{name}");
+            assert_eq!(merge(&spec, &state, &Load::new(&rows, AS_OF[1])).unwrap().counts, counts, "{name}");
+            (spec, state, rows)
+        });
+        let load = counts.rows();
+        group.throughput(Throughput::Elements(history as u64 + load));
+        group.bench_function(BenchmarkId::new(name, format!("{history}+{load},seed={SEED}")), |bencher| {
+            let (spec, state, rows) = &*made;
+            // What a merge returns is dropped outside of the time.
+            let run = |load: Load| black_box(merge(spec, state, &load).unwrap());
+            bencher.iter_batched(|| Load::new(rows, AS_OF[1]), run, BatchSize::PerIteration);
+        });
     }
+    group.finish();
 }
 
 criterion_group!(scd2_merge, benches);

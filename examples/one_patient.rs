@@ -7,9 +7,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
-use arrow::compute::{sort_to_indices, take_record_batch};
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::util::pretty::pretty_format_batches;
-use rcm_scd2::{Load, Outcome, Spec, apply, merge, verify};
+use rcm_scd2::{Load, Outcome, Spec, State, apply, merge, verify};
 
 /// Days since the epoch.
 const JAN_1_2024: i32 = 19_723;
@@ -27,9 +27,10 @@ fn observations(rows: &[(i32, &str, &str)]) -> Result<RecordBatch, Box<dyn Error
 
 /// The table in order of time, printed and returned.
 #[allow(clippy::print_stdout)] // an example shows what it does
-fn show(title: &str, history: &RecordBatch) -> Result<String, Box<dyn Error>> {
+fn show(title: &str, state: &State) -> Result<String, Box<dyn Error>> {
+    let history = concat_batches(&state.history[0].schema(), &state.history)?;
     let order = sort_to_indices(&history["valid_from"], None, None)?;
-    let timeline = pretty_format_batches(&[take_record_batch(history, &order)?])?.to_string();
+    let timeline = pretty_format_batches(&[take_record_batch(&history, &order)?])?.to_string();
     println!("{title}\n{timeline}\n");
     Ok(timeline)
 }
@@ -40,17 +41,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // A feed carries its own times, so it needs no `as_of`.
     let rows = [observations(&[(0, "Lyon", "01"), (40, "Lyon", "02"), (90, "Paris", "02")])?];
-    let first = merge(&spec, &[], &[], &Load::new(&rows, 0))?;
-    assert_eq!(first.outcomes, [Outcome::New, Outcome::NoOp, Outcome::Changed]);
-    let history = apply(&[], &first)?;
-    show("As first told:", &history)?;
+    let first = merge(&spec, &State::new(), &Load::new(&rows, 0))?;
+    assert_eq!(first.opens.num_rows(), 2, "three observations, two cities");
+    let state = apply(&State::new(), &first)?;
+    show("As first told:", &state)?;
 
-    // Hidden state remembers all observations: the second, which opened no version, is why Lyon comes back after Dijon.
+    // Hidden state keeps what the versions cannot show: the second observation, which opened none, is why Lyon comes
+    // back after Dijon.
     let rows = [observations(&[(20, "Dijon", "01")])?];
-    let late = merge(&spec, std::slice::from_ref(&history), &[first.hidden], &Load::new(&rows, 0))?;
+    let late = merge(&spec, &state, &Load::new(&rows, 0))?;
     assert_eq!(late.outcomes, [Outcome::Late]);
-    let history = apply(&[history], &late)?;
-    let timeline = show("After the late observation of January 21:", &history)?;
+    let state = apply(&state, &late)?;
+    let timeline = show("After the late observation of January 21:", &state)?;
     let expected = "\
 +------------+-------+-------+----------------------+----------------------+------------+
 | patient_id | city  | phone | valid_from           | valid_to             | is_current |
@@ -61,10 +63,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 | hos-a:1042 | Paris | 02    | 2024-03-31T00:00:00Z |                      | true       |
 +------------+-------+-------+----------------------+----------------------+------------+";
     assert_eq!(timeline, expected);
-    verify(&spec, std::slice::from_ref(&history))?;
+    verify(&spec, &state.history)?;
 
     // The same observation again changes nothing.
-    let again = merge(&spec, &[history], &[late.hidden], &Load::new(&rows, 0))?;
-    assert!(again.is_no_op());
+    let again = merge(&spec, &state, &Load::new(&rows, 0))?;
+    assert!(again.is_nothing());
     Ok(())
 }

@@ -116,7 +116,7 @@ pub struct Taken {
     pub late: u64,
     /// Changed nothing.
     pub no_op: u64,
-    /// Exact duplicates.
+    /// Rows that another row of the load repeats or corrects.
     pub collapsed: u64,
     /// Held back.
     pub quarantined: u64,

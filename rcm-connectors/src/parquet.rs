@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -25,6 +26,18 @@ pub const GROUP_ROWS: usize = 1 << 17;
 /// let halves = [batch.slice(0, 1), batch.slice(1, 1)];
 /// assert_eq!(a, rcm_connectors::parquet::encode(&batch.schema(), &halves, &[]).unwrap());
 /// assert_eq!(rcm_connectors::parquet::decode(a.into()).unwrap(), [batch]);
+/// ```
+///
+/// What the schema says of itself is kept with it, also where there are no rows:
+///
+/// ```
+/// use arrow::array::RecordBatch;
+/// use arrow::datatypes::{DataType, Field, Schema};
+/// use std::sync::Arc;
+/// let said = [("spec".to_owned(), "1".to_owned())].into();
+/// let schema = Arc::new(Schema::new_with_metadata(vec![Field::new("n", DataType::Int64, true)], said));
+/// let bytes = rcm_connectors::parquet::encode(&schema, &[], &[]).unwrap();
+/// assert_eq!(rcm_connectors::parquet::decode(bytes.into()).unwrap(), [RecordBatch::new_empty(schema)]);
 /// ```
 ///
 /// # Errors
@@ -52,21 +65,17 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], statistics: &[&str]) 
     Ok(out)
 }
 
-/// Decodes a Parquet file.
+/// Decodes a Parquet file: at least one batch, so that its columns are told.
 ///
 /// # Errors
 /// A file that is no Parquet, or a damaged one.
 pub fn decode(bytes: bytes::Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(1 << 16).build()?;
-    reader.map(|batch| batch.map_err(ParquetError::from)).collect()
-}
-
-/// The columns of a Parquet file.
-///
-/// # Errors
-/// A file that is no Parquet, or a damaged one.
-pub fn schema(bytes: bytes::Bytes) -> Result<SchemaRef, ParquetError> {
-    Ok(ParquetRecordBatchReaderBuilder::try_new(bytes)?.schema().clone())
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(1 << 16);
+    let schema = builder.schema().clone();
+    // The reader's own batches come without the schema's metadata.
+    let whole = |batch: Result<RecordBatch, ArrowError>| Ok(batch?.with_schema(schema.clone())?);
+    let batches = builder.build()?.map(whole).collect::<Result<Vec<_>, ParquetError>>()?;
+    Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
 }
 
 /// Cuts rows into pieces of [`FILE_ROWS`], one a file; no rows, no file.

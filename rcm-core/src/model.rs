@@ -168,14 +168,23 @@ pub fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// The schema of a silver table: the model's columns, then what history adds.
+/// In silver, of an incremental table: when the file that brought the version was first read (the `as_of` of that run).
+/// Of two rows with one modified date the one that was read later counts; a file that says the same again leaves the
+/// instant as it is. Null in a full table, whose rows do not compete.
+pub const SOURCE_READ_AT: &str = "source_read_at";
+/// In silver, beside [`SOURCE_READ_AT`]: the place of that file, from 0, among those of its line that were read at this
+/// instant. It decides where the instant does not.
+pub const SOURCE_PLACE: &str = "source_place";
+
+/// The schema of a silver table: the model's columns, then what history adds. It is the same for full and incremental
+/// tables, so that a change of the one to the other leaves readers their columns.
 ///
 /// ```
 /// use rcm_core::model::{silver_schema, table};
 /// let schema = silver_schema(table("departments").unwrap());
 /// let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
 /// assert_eq!(names, ["hospital", "department_id", "name", "valid_from", "valid_to", "is_current", "is_quarantined",
-///     "surrogate_key", "inserted_at", "modified_at", "run_id"]);
+///     "surrogate_key", "source_read_at", "source_place", "inserted_at", "modified_at", "run_id"]);
 /// ```
 pub fn silver_schema(table: &Table) -> Schema {
     let mut fields = table.fields();
@@ -185,6 +194,8 @@ pub fn silver_schema(table: &Table) -> Schema {
         Field::new("is_current", DataType::Boolean, true),
         Field::new("is_quarantined", DataType::Boolean, true),
         Field::new("surrogate_key", DataType::Utf8, true),
+        Field::new(SOURCE_READ_AT, instant(), true),
+        Field::new(SOURCE_PLACE, DataType::Int64, true),
         Field::new("inserted_at", instant(), true),
         Field::new("modified_at", instant(), true),
         Field::new("run_id", DataType::Utf8, true),

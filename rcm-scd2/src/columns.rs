@@ -1,91 +1,61 @@
-//! Columns by name, in one type and one spelling each, whatever encoding they arrive in.
+//! Types of columns: which are taken, which fit into which, and how values get from one into another.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, UInt64Array, new_empty_array};
-use arrow::buffer::NullBuffer;
-use arrow::compute::{cast, concat, take};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch};
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DataType, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DECIMAL128_MAX_PRECISION, DataType, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 
 use crate::Error;
 
-/// Where batches come from: the word that errors begin with.
-pub(crate) type Source<'a> = (&'static str, &'a [RecordBatch]);
-
-/// The types that columns are merged in: those of the first source that has them.
-pub(crate) fn types(names: &[String], sources: &[Source]) -> Result<Vec<DataType>, Error> {
-    let first = |name: &String| {
-        let mut found = DataType::Null;
-        for (place, batches) in sources {
-            if let (DataType::Null, Some(batch)) = (&found, batches.first()) {
-                let data_type = batch.schema_ref().field(index(place, batch, name)?).data_type().clone();
-                found = plain(&data_type).ok_or_else(|| unsupported(place, name, &data_type))?;
-            }
-        }
-        Ok(found)
-    };
-    names.iter().map(first).collect()
-}
-
-/// The columns of all batches, one behind the other, in the types of the merge.
-pub(crate) fn read(sources: &[Source], names: &[String], types: &[DataType]) -> Result<Vec<ArrayRef>, Error> {
-    let column = |(name, data_type): (&String, &DataType)| {
-        let mut pieces = Vec::new();
-        for (place, batches) in sources {
-            for batch in *batches {
-                pieces.push(one(place, batch, name, data_type)?);
-            }
-        }
-        join(&pieces, data_type)
-    };
-    names.iter().zip(types).map(column).collect()
-}
-
-/// As [`read`], but only the rows at these positions of each batch.
-pub(crate) fn read_rows(
+/// A column in the type of the merge, if its values have equal ones there.
+pub(crate) fn convert(
     place: &'static str,
-    batches: &[(&RecordBatch, Vec<usize>)],
-    names: &[String],
-    types: &[DataType],
-) -> Result<Vec<ArrayRef>, Error> {
-    let column = |(name, data_type): (&String, &DataType)| {
-        let mut pieces = Vec::with_capacity(batches.len());
-        for (batch, rows) in batches {
-            let some = take(batch.column(index(place, batch, name)?), &positions(rows.iter().copied()), None)?;
-            pieces.push(convert(place, &some, name, data_type)?);
-        }
-        join(&pieces, data_type)
-    };
-    names.iter().zip(types).map(column).collect()
-}
-
-/// One column of one batch, in the type of the merge.
-pub(crate) fn one(
-    place: &'static str,
-    batch: &RecordBatch,
+    array: &ArrayRef,
     name: &str,
     data_type: &DataType,
 ) -> Result<ArrayRef, Error> {
-    convert(place, batch.column(index(place, batch, name)?), name, data_type)
-}
-
-/// A column in the type of the merge, floats in their one spelling.
-fn convert(place: &'static str, array: &ArrayRef, name: &str, data_type: &DataType) -> Result<ArrayRef, Error> {
     let from = plain(array.data_type()).ok_or_else(|| unsupported(place, name, array.data_type()))?;
     if !lossless(&from, data_type) {
         let expected = data_type.to_string();
         return Err(Error::ColumnType { place, column: name.to_owned(), found: array.data_type().clone(), expected });
     }
     let array = if *array.data_type() == from { Arc::clone(array) } else { cast(array, &from)? };
-    let array = match data_type {
-        _ if from == *data_type => array,
-        DataType::Timestamp(unit, zone) => in_unit(&array, *unit, zone.clone())?,
-        _ => cast(&array, data_type)?,
-    };
-    Ok(canonical(array))
+    match data_type {
+        _ if from == *data_type => Ok(array),
+        DataType::Timestamp(unit, zone) => in_unit(&array, *unit, zone.clone()),
+        _ => Ok(cast(&array, data_type)?),
+    }
+}
+
+/// Whether the bytes of values are the same in both types, so that nothing has to be converted.
+pub(crate) fn same_bytes(from: &DataType, to: &DataType) -> bool {
+    use DataType::*;
+    match (from, to) {
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8) => true,
+        (Binary | LargeBinary | BinaryView, Binary | LargeBinary) => true,
+        (Timestamp(a, _), Timestamp(b, _)) => a == b && lossless(from, to),
+        _ => from == to,
+    }
+}
+
+/// The narrowest type in which the values of both have equal ones.
+pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    if lossless(b, a) {
+        return Some(a.clone());
+    }
+    if lossless(a, b) {
+        return Some(b.clone());
+    }
+    let (DataType::Decimal128(p, s), DataType::Decimal128(q, t)) = (a, b) else { return None };
+    // Enough digits before and behind the point for both.
+    let scale = (*s).max(*t);
+    let whole = (i16::from(*p) - i16::from(*s)).max(i16::from(*q) - i16::from(*t));
+    let precision = u8::try_from(whole + i16::from(scale)).ok()?;
+    (precision <= DECIMAL128_MAX_PRECISION).then_some(DataType::Decimal128(precision, scale))
 }
 
 /// Position of a column that must be there exactly once.
@@ -100,60 +70,6 @@ pub(crate) fn index(place: &'static str, batch: &RecordBatch, name: &str) -> Res
             Err(Error::MissingColumn { place, column: name.to_owned(), found })
         }
     }
-}
-
-/// Which rows have a value in all columns; `None`: all rows.
-pub(crate) fn present(columns: &[ArrayRef]) -> Option<NullBuffer> {
-    columns.iter().fold(None, |all, column| NullBuffer::union(all.as_ref(), column.logical_nulls().as_ref()))
-}
-
-/// The first row with a null in any of the columns.
-pub(crate) fn first_null(columns: &[ArrayRef]) -> Option<usize> {
-    present(columns).filter(|nulls| nulls.null_count() > 0).and_then(|nulls| nulls.iter().position(|valid| !valid))
-}
-
-/// The rows at these positions.
-pub(crate) fn pick(columns: &[ArrayRef], rows: impl IntoIterator<Item = usize>) -> Result<Vec<ArrayRef>, Error> {
-    let rows = positions(rows);
-    columns.iter().map(|column| Ok(take(column, &rows, None)?)).collect()
-}
-
-fn positions(rows: impl IntoIterator<Item = usize>) -> UInt64Array {
-    UInt64Array::from_iter_values(rows.into_iter().map(|row| row as u64))
-}
-
-fn join(pieces: &[ArrayRef], data_type: &DataType) -> Result<ArrayRef, Error> {
-    match pieces {
-        [] => Ok(new_empty_array(data_type)),
-        [piece] => Ok(Arc::clone(piece)),
-        _ => Ok(concat(&pieces.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
-    }
-}
-
-/// The instants of a valid-time column, microseconds since the epoch; 0 where null.
-pub(crate) fn instants(column: &ArrayRef) -> Result<Vec<i64>, usize> {
-    let (raw, per_micro): (_, fn(i64) -> Option<i64>) = match column.data_type() {
-        DataType::Date32 => (None, |days| days.checked_mul(86_400_000_000)),
-        DataType::Timestamp(unit, _) => match unit {
-            TimeUnit::Second => {
-                (Some(column.as_primitive::<TimestampSecondType>().values()), |s| s.checked_mul(1_000_000))
-            }
-            TimeUnit::Millisecond => {
-                (Some(column.as_primitive::<TimestampMillisecondType>().values()), |ms| ms.checked_mul(1_000))
-            }
-            TimeUnit::Microsecond => (Some(column.as_primitive::<TimestampMicrosecondType>().values()), Some),
-            TimeUnit::Nanosecond => {
-                (Some(column.as_primitive::<TimestampNanosecondType>().values()), |ns| Some(ns.div_euclid(1_000)))
-            }
-        },
-        _ => return Ok(vec![0; column.len()]),
-    };
-    let at = |row: usize| match raw {
-        _ if column.is_null(row) => Ok(0),
-        Some(values) => per_micro(values[row]).ok_or(row),
-        None => per_micro(column.as_primitive::<arrow::datatypes::Date32Type>().value(row).into()).ok_or(row),
-    };
-    (0..column.len()).map(at).collect()
 }
 
 pub(crate) fn unsupported(place: &'static str, column: &str, found: &DataType) -> Error {
@@ -202,11 +118,12 @@ fn same_zone(a: Option<&str>, b: Option<&str>) -> bool {
 
 /// Arrow's own cast would look the zone up, which takes a table of zones that this crate does not carry.
 fn in_unit(array: &ArrayRef, unit: TimeUnit, zone: Option<Arc<str>>) -> Result<ArrayRef, Error> {
-    let bare = cast(&with_zone(array, None), &DataType::Timestamp(unit, None))?;
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let bare = cast_with_options(&with_zone(array, None), &DataType::Timestamp(unit, None), &options)?;
     Ok(with_zone(&bare, zone))
 }
 
-fn with_zone(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
+pub(crate) fn with_zone(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
     match array.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => {
             Arc::new(array.as_primitive::<TimestampSecondType>().clone().with_timezone_opt(zone))

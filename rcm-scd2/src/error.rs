@@ -2,6 +2,8 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chrono::DateTime;
 
+use crate::{RefusalCode, Refused};
+
 /// Why a spec or a merge was refused. Nothing has been changed when one is returned.
 ///
 /// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. The one
@@ -39,6 +41,28 @@ pub enum Error {
         /// The ratio.
         ratio: f64,
     },
+    /// Late snapshots to be applied, in a spec whose snapshots cannot be spliced.
+    #[error(
+        "spec: late snapshots can be applied only where absence deletes, there is no sequence column, and first versions start naturally"
+    )]
+    CannotSplice,
+    /// Nulls to be ignored in a column that is not stored.
+    #[error("spec: nulls are to be ignored in column `{column}`, which has no rule")]
+    IgnoredNotStored {
+        /// The column.
+        column: String,
+    },
+    /// A late horizon below zero.
+    #[error("spec: the late horizon is negative")]
+    NegativeHorizon,
+    /// State that was written under another spec.
+    #[error(
+        "spec: differs from the recorded one in `{what}`: rebuild the history, or take hidden state without its record"
+    )]
+    SpecDiffers {
+        /// What differs: keys, mode, sequence, an option, or the rule of a column.
+        what: String,
+    },
     /// Keys to be cut into no buckets.
     #[error("buckets: a count of 0 has no room for any key")]
     NoBuckets,
@@ -63,11 +87,67 @@ pub enum Error {
         /// The column.
         column: String,
     },
-    /// A column that [`apply`](crate::apply) would have to invent values for.
-    #[error("history: column `{column}` is unknown to the engine")]
+    /// A column that has no role: of a load it would be lost, of history [`apply`](crate::apply) would have to invent it.
+    #[error("{place}: column `{column}` has no role in the spec")]
     UnknownColumn {
+        /// `history` or `load`.
+        place: &'static str,
         /// The column.
         column: String,
+    },
+    /// Facts that name another number of key columns than the spec has.
+    #[error("facts: {found} key columns are named, the spec has {expected}")]
+    KeyCount {
+        /// How many are named.
+        found: usize,
+        /// How many there are.
+        expected: usize,
+    },
+    /// An instant at or after the one that open versions end with, which would open or end none.
+    #[error("{place}: {}not before the `valid_to` of open versions", row.map_or_else(|| "as_of is ".to_owned(), |row| format!("row {row}: its valid time is ")))]
+    BeyondOpenEnd {
+        /// `load` or `correction`.
+        place: &'static str,
+        /// Position over all batches; none: the instant of the whole.
+        row: Option<usize>,
+    },
+    /// A rewind to before the late horizon, where observations have been forgotten.
+    #[error("rewind: to {}, but what came before {} has been forgotten (late horizon)", instant(*to), instant(*watermark))]
+    RewindBeyondHorizon {
+        /// Microseconds since the epoch.
+        to: i64,
+        /// Microseconds since the epoch.
+        watermark: i64,
+    },
+    /// More rows than 32-bit positions can name.
+    #[error(
+        "{rows} rows of history, hidden state and load together are more than one merge can take: cut them by `buckets`"
+    )]
+    TooManyRows {
+        /// How many.
+        rows: usize,
+    },
+    /// Bad rows, under [`BadRows::Error`](crate::BadRows::Error).
+    #[error("load: {} bad rows of {keys} keys: {}", rows.len(), positions(rows))]
+    BadRows {
+        /// The rows and what is wrong with them, in order of position.
+        rows: Vec<Refused>,
+        /// How many keys they have.
+        keys: usize,
+    },
+    /// A hidden observation that no version covers.
+    #[error("hidden: row {row}: no version covers this observation")]
+    HiddenUncovered {
+        /// Position over all batches.
+        row: usize,
+    },
+    /// A correction that cannot be made.
+    #[error("correction: row {row}: {why}")]
+    BadCorrection {
+        /// Position over all batches.
+        row: usize,
+        /// What is wrong.
+        why: &'static str,
     },
     /// A type that has no order or no equality here: lists, structs, maps, unions.
     #[error("{place}: column `{column}` has the unsupported type {found}")]
@@ -116,12 +196,6 @@ pub enum Error {
         row: usize,
         /// What is wrong.
         fault: Fault,
-    },
-    /// A version whose opening observation is not in hidden state: to recompute its key would lose it.
-    #[error("history: row {row}: hidden state lacks the observation that opened it")]
-    HiddenLacks {
-        /// Position over all batches.
-        row: usize,
     },
     /// A snapshot that is older than what it would change.
     #[error("load{}: snapshot as of {} is not later than history at {}", in_scope(scope), instant(*as_of), instant(*latest))]
@@ -181,6 +255,9 @@ pub enum Fault {
     /// `is_current` is null or does not say whether `valid_to` is null.
     #[error("`is_current` does not agree with `valid_to`")]
     CurrentFlag,
+    /// `is_deleted` or `is_inferred` is null.
+    #[error("`is_deleted` or `is_inferred` is null")]
+    NullFlag,
     /// The interval overlaps that of another row of the same key.
     #[error("overlaps row {other} of the same key")]
     Overlap {
@@ -213,6 +290,21 @@ impl From<ArrowError> for Error {
         };
         Error::Arrow { kind }
     }
+}
+
+/// The first bad rows, by what is wrong with them.
+fn positions(rows: &[Refused]) -> String {
+    let shown = rows.iter().take(20).map(|refused| {
+        let why = match refused.code {
+            RefusalCode::Conflict => "contradicts another row",
+            RefusalCode::NullKey => "null key",
+            RefusalCode::NullSequence => "null sequence",
+            RefusalCode::BeyondHorizon => "beyond the late horizon",
+        };
+        format!("row {} {why}", refused.row)
+    });
+    let more = if rows.len() > 20 { ", ..." } else { "" };
+    shown.collect::<Vec<_>>().join(", ") + more
 }
 
 fn in_scope(scope: &Option<String>) -> String {

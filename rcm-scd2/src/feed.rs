@@ -1,267 +1,333 @@
-//! Feeds: history as a fold over all observations of a key, in order of their sequence.
+//! Feeds: history as a fold over all observations of a key, in the order of their sequence.
+//!
+//! Visible rows are read back as the events that they stand for, hidden state adds what they cannot carry, the load
+//! brings new ones; the fold of all is compared with what is there.
 
+mod events;
 mod fold;
+mod hidden;
+mod horizon;
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
-use crate::columns::{first_null, instants, pick, present, read, read_rows, types};
-use crate::history::{self, Interval, intervals, with_offsets};
-use crate::opens::{Observed, Open, fields};
-use crate::rows::{Encoded, Encoder, Encoders, Numbers};
-use crate::{Close, Counts, Error, Fault, Load, Merged, Outcome, RefusalCode, Refused, Spec};
+pub(crate) use events::Event;
+use hidden::{DELETE, FIRST, INNER, MEMBER, OPENER};
+pub(crate) use hidden::{HIDDEN, Hidden};
+use horizon::Horizon;
 
-const HIDDEN: &str = "hidden";
-const LOAD: &str = "load";
+use crate::cells::{At, Column};
+use crate::history::{self, Intervals, Row, check_keys};
+use crate::incoming::{self, Incoming};
+use crate::index::Index;
+use crate::opens::{Opens, Stored};
+use crate::space::{Section, Space};
+use crate::spec::{IS_INFERRED, InitialValidFrom};
+use crate::{BadRows, Close, Error, Load, Merged, Outcome, Patch, Refused, Rule, Spec, State};
+
+/// Numbers of the sections.
+const HISTORY: usize = 0;
+const OLD: usize = 1;
+pub(crate) const LOAD: usize = 2;
+
 /// Keys that one task folds: enough to hide the cost of a task, few enough to share the work out evenly.
-const KEYS_PER_TASK: usize = 2048;
+const KEYS_PER_TASK: usize = 4096;
 
-pub(crate) fn merge(
-    spec: &Spec,
-    sequence: &[String],
-    history: &[RecordBatch],
-    hidden: &[RecordBatch],
-    load: &Load,
-) -> Result<Merged, Error> {
-    let observations = Observations::read(spec, sequence, history, hidden, load)?;
-    let mut changes = Changes::default();
-    let events = observations.events_of_touched_keys(&mut changes)?;
-    let past = observations.past_of_touched_keys(spec, history, &events)?;
-
-    let groups: Vec<&[Event]> = events.list.chunk_by(|a, b| a.key == b.key).collect();
-    let fold = |groups: &[&[Event]]| {
-        let mut part = Changes::default();
-        for group in groups {
-            observations.fold(group, &events, &past, &mut part)?;
-        }
-        Ok::<_, Error>(part)
-    };
-    let parts = groups.par_chunks(KEYS_PER_TASK).map(fold).collect::<Result<Vec<_>, _>>()?;
-    for part in parts {
-        changes.append(part);
-    }
-    observations.finish(spec, sequence, changes)
+/// Columns whose cells always come from one place.
+pub(crate) struct Slot {
+    tracked: bool,
+    all_versions: bool,
+    columns: Vec<usize>,
 }
 
-/// All observations: those of hidden state first, then the rows of the load.
-struct Observations {
-    columns: Observed,
-    sequence: Vec<ArrayRef>,
-    /// The first so many are hidden state.
-    stored: usize,
-    keys: Encoded,
-    sequences: Encoded,
-    instants: Vec<i64>,
-    encoders: Encoders,
+/// All that the fold of a key reads.
+pub(crate) struct Feed<'a> {
+    spec: &'a Spec,
+    pub(crate) history: &'a Section<'a>,
+    pub(crate) hidden: &'a Section<'a>,
+    pub(crate) intervals: Intervals,
+    pub(crate) keys: Vec<Column>,
+    /// Those of the spec, and the slot of each.
+    columns: Vec<Column>,
+    slot_of: Vec<usize>,
+    slots: Vec<Slot>,
+    further: Vec<Column>,
+    /// By slot: the column in which a null means "as before".
+    ignoring: Vec<Option<usize>>,
+    /// The tracked ones among them, in order of their names.
+    ignoring_tracked: Vec<usize>,
+    /// The names of the columns, without tabs.
+    escaped: Vec<String>,
+    marks: hidden::Columns,
+    markers: bool,
+    /// Where first versions start, if they all start at one instant.
+    epoch: Option<i64>,
+    first_load: bool,
+    /// Events from this instant on are as if they had not been.
+    pub(crate) until: Option<i64>,
 }
 
-/// An observation of a key that the load touches.
-struct Event {
-    key: usize,
-    /// Position among all observations.
-    at: usize,
-    instant: i64,
-    /// Position among the encoded values.
-    value: usize,
-}
-
-/// The events of the touched keys, in order of key and sequence.
-struct Events<'a> {
-    list: Vec<Event>,
-    keys: Numbers<'a>,
-    tracked: Encoded,
-    latest: Encoded,
-}
-
-/// The history of the touched keys.
-struct Past {
-    /// In order of key and `valid_from`; the last number is the position among the encoded values.
-    rows: Vec<(usize, Interval, usize)>,
-    /// Where the rows of each key begin.
-    begins: Vec<usize>,
-    tracked: Encoded,
-    latest: Encoded,
-}
-
+/// What folds want done.
 #[derive(Default)]
-struct Changes {
-    closes: Vec<Close>,
-    withdrawals: Vec<usize>,
-    opens: Vec<Open>,
-    /// New observations that hidden state takes up.
-    remembered: Vec<usize>,
-    outcomes: Vec<(usize, Outcome)>,
-    refused: Vec<Refused>,
+pub(crate) struct Changes {
+    pub(crate) closes: Vec<Close>,
+    pub(crate) withdrawals: Vec<usize>,
+    pub(crate) opens: Opens,
+    pub(crate) hidden_removes: Vec<usize>,
+    pub(crate) hidden_adds: Vec<Hidden>,
+    pub(crate) outcomes: Vec<(u32, Outcome)>,
+    pub(crate) refused: Vec<Refused>,
+    /// Keys that are live no more.
+    pub(crate) ended: u64,
 }
 
 impl Changes {
     fn append(&mut self, mut other: Changes) {
         self.closes.append(&mut other.closes);
         self.withdrawals.append(&mut other.withdrawals);
-        self.opens.append(&mut other.opens);
-        self.remembered.append(&mut other.remembered);
+        self.opens.append(other.opens);
+        self.hidden_removes.append(&mut other.hidden_removes);
+        self.hidden_adds.append(&mut other.hidden_adds);
         self.outcomes.append(&mut other.outcomes);
         self.refused.append(&mut other.refused);
+        self.ended += other.ended;
     }
 }
 
-impl Observations {
-    fn read(
-        spec: &Spec,
-        sequence: &[String],
-        history: &[RecordBatch],
-        hidden: &[RecordBatch],
-        load: &Load,
-    ) -> Result<Self, Error> {
-        let sources = [(HIDDEN, hidden), (LOAD, load.rows)];
-        let with_history = [(history::PLACE, history), sources[0], sources[1]];
-        let key_types = types(spec.keys(), &with_history)?;
-        let tracked_types = types(spec.tracked(), &with_history)?;
-        let latest_types = types(spec.latest_in_run(), &with_history)?;
-        let encoders = Encoders::new(key_types, tracked_types, latest_types)?;
-        let sequence_types = types(sequence, &sources)?;
-        if let (Some(column), Some(found)) = (sequence.first(), sequence_types.first())
-            && !matches!(found, DataType::Date32 | DataType::Timestamp(..) | DataType::Null)
-        {
-            let expected = "Date32 or a timestamp".to_owned();
-            return Err(Error::ColumnType { place: LOAD, column: column.clone(), found: found.clone(), expected });
-        }
+/// A feed's sections: history, hidden state, and the rows that come.
+pub(crate) fn space<'a>(state: &'a State, rows: &'a [RecordBatch]) -> Result<Space<'a>, Error> {
+    Space::new(&[(history::PLACE, &state.history), (HIDDEN, &state.hidden), (incoming::PLACE, rows)])
+}
 
-        let columns = Observed {
-            keys: read(&sources, spec.keys(), &encoders.key_types)?,
-            tracked: read(&sources, spec.tracked(), &encoders.tracked_types)?,
-            latest: read(&sources, spec.latest_in_run(), &encoders.latest_types)?,
-        };
-        let sequence_columns = read(&sources, sequence, &sequence_types)?;
-        let stored: usize = hidden.iter().map(RecordBatch::num_rows).sum();
-        for (columns, fault) in [(&columns.keys, Fault::NullKey), (&sequence_columns, Fault::NullSequence)] {
-            if let Some(row) = first_null(columns).filter(|row| *row < stored) {
-                return Err(Error::BrokenHidden { row, fault });
-            }
-        }
-        let instants = sequence_columns.first().map_or(Ok(Vec::new()), instants).map_err(|row| {
-            let (place, row) = if row < stored { (HIDDEN, row) } else { (LOAD, row - stored) };
-            Error::OutOfRange { place, column: sequence.first().cloned().unwrap_or_default(), row }
-        })?;
+pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, Error> {
+    let space = space(state, load.rows)?;
+    let feed = Feed::of(spec, &space, state, true)?;
+    let rows = Incoming::read(spec, &space, LOAD)?;
+    let horizon = Horizon::of(spec, &state.ledger)?;
 
-        Ok(Observations {
-            keys: encoders.keys.encode(&columns.keys)?,
-            sequences: Encoder::new(&sequence_types)?.encode(&sequence_columns)?,
-            columns,
-            sequence: sequence_columns,
-            stored,
-            instants,
-            encoders,
-        })
+    let mut changes = Changes::default();
+    let section = space.section(LOAD);
+    let mut good = vec![true; section.rows()];
+    for (row, code) in rows.all_bad(&feed.keys, section) {
+        good[row] = false;
+        changes.refused.push(Refused { row, code });
     }
-
-    /// Sets rows without key or sequence aside and gathers all observations of the keys of the others.
-    fn events_of_touched_keys(&self, changes: &mut Changes) -> Result<Events<'_>, Error> {
-        let (keyed, sequenced) = (present(&self.columns.keys), present(&self.sequence));
-        let mut keys = Numbers::with_capacity_and_hasher(self.instants.len() - self.stored, Default::default());
-        let mut list = Vec::new();
-        for at in self.stored..self.instants.len() {
-            if keyed.as_ref().is_some_and(|keyed| keyed.is_null(at)) {
-                changes.refused.push(Refused { row: at - self.stored, code: RefusalCode::NullKey });
-            } else if sequenced.as_ref().is_some_and(|sequenced| sequenced.is_null(at)) {
-                changes.refused.push(Refused { row: at - self.stored, code: RefusalCode::NullSequence });
-            } else {
-                let next = keys.len();
-                let key = *keys.entry(self.keys.get(at)).or_insert(next);
-                list.push(Event { key, at, instant: self.instants[at], value: list.len() });
+    if horizon.is_set() {
+        for (row, instant) in rows.instants.iter().enumerate().filter(|(row, _)| good[*row]).collect::<Vec<_>>() {
+            if let Some(code) = horizon.refuses(*instant) {
+                good[row] = false;
+                changes.refused.push(Refused { row, code });
             }
         }
-        for at in 0..self.stored {
-            if let Some(key) = keys.get(self.keys.get(at)) {
-                list.push(Event { key: *key, at, instant: self.instants[at], value: list.len() });
-            }
-        }
-        let tracked = self.encoders.tracked.encode(&pick(&self.columns.tracked, list.iter().map(|event| event.at))?)?;
-        let latest = self.encoders.latest.encode(&pick(&self.columns.latest, list.iter().map(|event| event.at))?)?;
-        // Instants are in the order of the sequences that begin with them, and at hand.
-        list.par_sort_unstable_by(|a, b| {
-            let rest = |event: &Event| (self.sequences.get(event.at), event.at);
-            (a.key, a.instant).cmp(&(b.key, b.instant)).then_with(|| rest(a).cmp(&rest(b)))
-        });
-        Ok(Events { list, keys, tracked, latest })
     }
+    let probes = space.section(HISTORY).rows();
+    let index = Index::build(&feed.keys, &[], &[section], probes, &|row| good[row])?;
+    let mut events: Vec<(u32, Event)> = index
+        .rep_of_rows()
+        .into_iter()
+        .zip(section.all().enumerate())
+        .filter(|(_, (row, _))| good[*row])
+        .map(|(rep, (row, at))| (rep, rows.event(at, row)))
+        .collect();
+    events.par_sort_by_key(|(rep, _)| *rep);
+    let groups: Vec<(u32, &[(u32, Event)])> =
+        events.chunk_by(|a, b| a.0 == b.0).map(|group| (group[0].0, group)).collect();
+    feed.fold_all(&index, &groups, &mut changes)?;
 
-    fn past_of_touched_keys(&self, spec: &Spec, history: &[RecordBatch], events: &Events) -> Result<Past, Error> {
-        let touched = |(offset, batch): &(usize, &RecordBatch)| {
-            let keys = history::keys(batch, *offset, spec.keys(), &self.encoders.key_types)?;
-            let keys = self.encoders.keys.encode(&keys)?;
-            let intervals = intervals(batch, *offset)?;
-            let key_of = |(at, interval): (usize, &Interval)| Some((*events.keys.get(keys.get(at))?, *interval, at));
-            Ok::<_, Error>(intervals.iter().enumerate().filter_map(key_of).collect::<Vec<_>>())
-        };
-        let batches = with_offsets(history);
-        let touched = batches.par_iter().map(touched).collect::<Result<Vec<_>, _>>()?;
-
-        let mut some = Vec::new();
-        let mut rows = Vec::new();
-        for ((_, batch), touched) in batches.iter().zip(touched) {
-            some.push((*batch, touched.iter().map(|(_, _, at)| *at).collect()));
-            for (key, interval, _) in touched {
-                rows.push((key, interval, rows.len()));
-            }
-        }
-        let encoders = &self.encoders;
-        let tracked = read_rows(history::PLACE, &some, spec.tracked(), &encoders.tracked_types)?;
-        let latest = read_rows(history::PLACE, &some, spec.latest_in_run(), &encoders.latest_types)?;
-        let (tracked, latest) = (encoders.tracked.encode(&tracked)?, encoders.latest.encode(&latest)?);
-        rows.par_sort_unstable_by_key(|(key, interval, _)| (*key, interval.from, interval.row));
-
-        let mut begins = vec![0; events.keys.len() + 1];
-        for (key, _, _) in &rows {
-            begins[key + 1] += 1;
-        }
-        for key in 0..events.keys.len() {
-            begins[key + 1] += begins[key];
-        }
-        Ok(Past { rows, begins, tracked, latest })
-    }
-
-    fn finish(&self, spec: &Spec, sequence: &[String], mut changes: Changes) -> Result<Merged, Error> {
-        let mut outcomes = vec![Outcome::NoOp; self.instants.len() - self.stored];
-        for (row, outcome) in changes.outcomes {
-            outcomes[row] = outcome;
-        }
-        for refused in &changes.refused {
-            outcomes[refused.row] = Outcome::Refused;
-        }
-        changes.closes.sort_unstable_by_key(|close| close.row);
-        changes.withdrawals.sort_unstable();
+    if spec.bad_rows == BadRows::Error && !changes.refused.is_empty() {
         changes.refused.sort_unstable_by_key(|refused| refused.row);
-        Ok(Merged {
-            closes: changes.closes,
-            withdrawals: changes.withdrawals,
-            opens: self.columns.batch(spec, &self.keys, &changes.opens)?,
-            hidden_changed: !changes.remembered.is_empty(),
-            hidden: self.hidden(spec, sequence, changes.remembered)?,
-            counts: Counts::of(&outcomes),
-            outcomes,
-            refused: changes.refused,
+        let keys = incoming::keys_of(&feed.keys, section, &changes.refused)?;
+        return Err(Error::BadRows { rows: changes.refused, keys });
+    }
+    feed.check_ratio(changes.ended)?;
+    let refused: std::collections::HashSet<usize> = changes.refused.iter().map(|refused| refused.row).collect();
+    let accepted = |event: &Event| event.load.is_none_or(|row| !refused.contains(&(row as usize)));
+    let newest = events.iter().filter(|(_, event)| accepted(event)).map(|(_, event)| event.at).max();
+    let (ledger, watermark) = horizon.advance(newest)?;
+    if let Some(watermark) = watermark {
+        changes.hidden_removes.extend(feed.superfluous(watermark, &index)?);
+    }
+    let absent = incoming::absent_columns(spec, section);
+    feed.finish(changes, section.rows(), ledger, absent)
+}
+
+impl<'a> Feed<'a> {
+    /// `numbered`: whether the rows that come have the further sequences.
+    pub(crate) fn of(spec: &'a Spec, space: &'a Space<'a>, state: &State, numbered: bool) -> Result<Self, Error> {
+        incoming::check_record(spec, [&state.hidden, &state.ledger])?;
+        let (history, hidden) = (space.section(HISTORY), space.section(OLD));
+        let keys = space.columns(spec.keys(), &[HISTORY, OLD, LOAD])?;
+        check_keys(spec, history::PLACE, history, &keys)?;
+        check_keys(spec, HIDDEN, hidden, &keys)?;
+        let columns = space.columns(spec.columns().iter().map(|(name, _)| name), &[])?;
+        let everywhere = [HISTORY, OLD, LOAD];
+        let further = space.columns(spec.stored_sequence(), if numbered { &everywhere } else { &everywhere[..2] })?;
+
+        let rules = spec.columns().iter().map(|(name, rule)| (*rule, spec.ignores_null(name)));
+        let rules: Vec<(Rule, bool)> = rules.collect();
+        let each = rules.iter().any(|(_, ignores)| *ignores);
+        let slot = |rule: Rule| Slot {
+            tracked: rule == Rule::Track,
+            all_versions: rule == Rule::AllVersions,
+            columns: Vec::new(),
+        };
+        // The keys, then the further sequences; then columns by rule, or one by one where each carries its own nulls.
+        let mut slots = vec![slot(Rule::Track), slot(Rule::Keep)];
+        let mut slot_of = Vec::new();
+        for (number, (rule, _)) in rules.iter().enumerate() {
+            let same =
+                |slot: &Slot| (slot.tracked, slot.all_versions) == (*rule == Rule::Track, *rule == Rule::AllVersions);
+            let there = slots.iter().skip(fold::VALUES).position(same).filter(|_| !each);
+            let at = there.map_or(slots.len(), |found| found + fold::VALUES);
+            if at == slots.len() {
+                slots.push(slot(*rule));
+            }
+            slots[at].columns.push(number);
+            slot_of.push(at);
+        }
+        let ignoring = |slot: &Slot| slot.columns.iter().copied().find(|number| rules[*number].1);
+        let ignoring: Vec<Option<usize>> = slots.iter().map(ignoring).collect();
+        let tracked = ignoring.iter().zip(&slots).filter(|(_, slot)| slot.tracked);
+        let mut ignoring_tracked: Vec<usize> = tracked.filter_map(|(column, _)| *column).collect();
+        ignoring_tracked.sort_by_key(|column| &spec.columns()[*column].0);
+        let escaped = spec.columns().iter().map(|(name, _)| name.escape_default().to_string()).collect();
+
+        let (intervals, marks) = (Intervals::of(spec, history)?, hidden::Columns::of(space, OLD)?);
+        // Inferred members are no load.
+        let members = || hidden.all().all(|at| marks.is_member(at));
+        let empty = history.all().all(|at| intervals.row(at).inferred) && members();
+        Ok(Feed {
+            spec,
+            history,
+            hidden,
+            intervals,
+            keys,
+            columns,
+            slot_of,
+            slots,
+            further,
+            ignoring,
+            ignoring_tracked,
+            escaped,
+            marks,
+            markers: spec.markers(),
+            epoch: (spec.initial == InitialValidFrom::Epoch).then_some(0),
+            first_load: spec.initial == InitialValidFrom::EpochFirstLoad && empty,
+            until: None,
         })
     }
 
-    fn hidden(&self, spec: &Spec, sequence: &[String], remembered: Vec<usize>) -> Result<RecordBatch, Error> {
-        // Hidden state is sorted already unless somebody rewrote it, and a stable sort merges two runs in one pass.
-        let order = |at: usize| (self.keys.get(at), self.sequences.get(at), at);
-        let mut added: Vec<_> = remembered.into_iter().map(order).collect();
-        added.par_sort_unstable();
-        let mut rows: Vec<_> = (0..self.stored).map(order).chain(added).collect();
-        rows.sort();
-        let rows = rows.into_iter().map(|(_, _, at)| at);
+    /// Whether the event says nothing about the column of a slot.
+    fn is_ignored(&self, event: &Event, slot: usize) -> bool {
+        self.ignoring[slot].is_some_and(|column| self.is_null(event, column))
+    }
 
-        let columns = &self.columns;
-        let mut schema = fields(spec.keys(), &columns.keys, false);
-        schema.extend(fields(sequence, &self.sequence, false));
-        schema.extend(fields(spec.tracked(), &columns.tracked, true));
-        schema.extend(fields(spec.latest_in_run(), &columns.latest, true));
-        let all = [&columns.keys[..], &self.sequence, &columns.tracked, &columns.latest].concat();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(schema)), pick(&all, rows)?)?)
+    fn is_null(&self, event: &Event, column: usize) -> bool {
+        match self.slots[self.slot_of[column]].tracked {
+            true => self.is_unauthored(event, column) || self.columns[column].is_null(event.tracked),
+            false => self.columns[column].is_null(event.rest),
+        }
+    }
+
+    fn slot_equal(&self, slot: usize, a: At, b: At) -> bool {
+        a == b || self.slots[slot].columns.iter().all(|column| self.columns[*column].equal(a, b))
+    }
+
+    /// Folds some keys, each by its first row in the index and in that order, with what comes to it.
+    pub(crate) fn fold_all(
+        &self,
+        index: &Index,
+        groups: &[(u32, &[(u32, Event)])],
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
+        let found = index.find_all(self.history);
+        let mut rows: Vec<(u32, Row)> = found.into_par_iter().map(|(rep, at)| (rep, self.intervals.row(at))).collect();
+        rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));
+        let mut hidden = index.find_all(self.hidden);
+        hidden.par_sort_unstable();
+
+        let task = |groups: &[(u32, &[(u32, Event)])]| {
+            let mut part = Changes::default();
+            let (mut of_key, mut marks) = (Vec::new(), Vec::new());
+            let first = groups[0].0;
+            let mut next_row = rows.partition_point(|(rep, _)| *rep < first);
+            let mut next_hidden = hidden.partition_point(|(rep, _)| *rep < first);
+            for (rep, group) in groups {
+                of_key.clear();
+                while let Some((other, row)) = rows.get(next_row).filter(|(other, _)| other <= rep) {
+                    of_key.extend((other == rep).then_some(*row));
+                    next_row += 1;
+                }
+                marks.clear();
+                while let Some((other, at)) = hidden.get(next_hidden).filter(|(other, _)| other <= rep) {
+                    marks.extend((other == rep).then_some(*at));
+                    next_hidden += 1;
+                }
+                self.fold(&of_key, &marks, group.iter().map(|(_, event)| *event).collect(), &mut part)?;
+            }
+            Ok::<_, Error>(part)
+        };
+        let parts = groups.par_chunks(KEYS_PER_TASK).map(task).collect::<Result<Vec<_>, _>>()?;
+        parts.into_iter().for_each(|part| changes.append(part));
+        Ok(())
+    }
+
+    fn check_ratio(&self, ended: u64) -> Result<(), Error> {
+        let Some(ratio) = self.spec.max_delete_ratio() else { return Ok(()) };
+        let live = self.history.all().filter(|at| self.intervals.row(*at).is_live()).count() as u64;
+        incoming::check_ratio(None, ended, live, ratio)
+    }
+
+    pub(crate) fn finish(
+        &self,
+        mut changes: Changes,
+        rows: usize,
+        ledger: Patch,
+        absent_columns: Vec<String>,
+    ) -> Result<Merged, Error> {
+        let mut outcomes = vec![Outcome::NoOp; rows];
+        for (row, outcome) in &changes.outcomes {
+            // A correction is two events: its effect is that of either.
+            if *outcome != Outcome::NoOp {
+                outcomes[*row as usize] = *outcome;
+            }
+        }
+        changes.refused.iter().for_each(|refused| outcomes[refused.row] = Outcome::Refused);
+        let opens = self.stored(&changes.opens).batch(self.spec, &changes.opens)?;
+        let hidden = self.hidden_patch(&mut changes)?;
+        let Changes { closes, withdrawals, refused, .. } = changes;
+        let merged = Merged::of(closes, withdrawals, opens, hidden, ledger, outcomes, refused);
+        Ok(Merged { absent_columns, ..merged })
+    }
+
+    pub(crate) fn stored(&self, opens: &Opens) -> Stored<'_> {
+        let further = self.further.iter().map(|column| (column, fold::FURTHER));
+        let columns = self.columns.iter().zip(self.slot_of.iter().copied());
+        let keys = self.keys.iter().map(|column| (column, fold::KEY));
+        let inferred = self.history.has(IS_INFERRED) || opens.spans.iter().any(|span| span.inferred);
+        Stored { columns: keys.chain(columns).chain(further).collect(), slots: self.slots.len(), inferred }
+    }
+
+    /// The places of a version that has a key and no other cells.
+    pub(crate) fn only_key(&self, key: At) -> impl Iterator<Item = At> {
+        std::iter::once(key).chain(std::iter::repeat_n(At::NOWHERE, self.slots.len() - 1))
+    }
+
+    pub(crate) fn stored_events(&self, rows: &[Row], hidden: &[At]) -> Result<Vec<Event>, Error> {
+        Ok(self.read_back(rows, hidden)?.events)
+    }
+
+    /// The instant before which observations may have been forgotten.
+    pub(crate) fn watermark(&self, ledger: &[RecordBatch]) -> Result<Option<i64>, Error> {
+        Ok(Horizon::of(self.spec, ledger)?.watermark())
+    }
+
+    /// The newest valid time that is left of a feed with a late horizon.
+    pub(crate) fn rewound_ledger(&self, ledger: &[RecordBatch], to: i64) -> Result<Patch, Error> {
+        let rows = self.history.all().map(|at| self.intervals.row(at)).filter(|row| !row.inferred);
+        let ends = rows.flat_map(|row| [Some(row.from), row.to]).flatten();
+        let events = self.hidden.all().filter(|at| !self.marks.is_member(*at));
+        let marks = events.filter_map(|at| self.hidden_instant(at).ok());
+        Horizon::of(self.spec, ledger)?.rewind(to, ends.chain(marks).filter(|at| *at < to).max())
     }
 }

@@ -1,87 +1,173 @@
 //! The intervals of history, and the laws they keep.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use rayon::prelude::*;
 
-use crate::columns::{first_null, index, one, types};
-use crate::rows::Encoder;
-use crate::spec::{IS_CURRENT, VALID_FROM, VALID_TO};
+use crate::cells::{At, Column};
+use crate::columns::index;
+use crate::index::Index;
+use crate::space::{Section, Space};
+use crate::spec::{IS_CURRENT, IS_DELETED, IS_INFERRED, VALID_FROM, VALID_TO};
 use crate::{Error, Fault, Spec};
 
 pub(crate) const PLACE: &str = "history";
 
-/// The half-open interval of a row of history, by its position over all batches.
+/// The metadata columns of history by batch: what is said in them has been checked row by row.
+#[derive(Debug)]
+pub(crate) struct Intervals {
+    batches: Vec<Batch>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    from: TimestampMicrosecondArray,
+    to: TimestampMicrosecondArray,
+    current: BooleanArray,
+    deleted: Option<BooleanArray>,
+    inferred: Option<BooleanArray>,
+}
+
+/// A row of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Interval {
-    pub(crate) row: usize,
+pub(crate) struct Row {
+    pub(crate) at: At,
     pub(crate) from: i64,
+    /// `None`: it is current.
     pub(crate) to: Option<i64>,
+    pub(crate) deleted: bool,
+    pub(crate) inferred: bool,
 }
 
-/// The intervals of a batch whose first row has the position `offset`.
-pub(crate) fn intervals(batch: &RecordBatch, offset: usize) -> Result<Vec<Interval>, Error> {
-    let from = instants(batch, VALID_FROM)?;
-    let to = instants(batch, VALID_TO)?;
-    let (from, to) = (from.as_primitive::<TimestampMicrosecondType>(), to.as_primitive::<TimestampMicrosecondType>());
-    let current = batch.column(index(PLACE, batch, IS_CURRENT)?);
-    let Some(current) = current.as_boolean_opt() else {
-        return Err(wrong_type(IS_CURRENT, current, "Boolean"));
-    };
-    let interval = |at: usize| {
-        let row = offset + at;
-        let broken = |fault| Err(Error::BrokenHistory { row, fault });
-        let interval = Interval { row, from: from.value(at), to: to.is_valid(at).then(|| to.value(at)) };
-        if from.is_null(at) {
-            broken(Fault::NullValidFrom)
-        } else if interval.to.is_some_and(|to| to <= interval.from) {
-            broken(Fault::EmptyInterval)
-        } else if current.is_null(at) || current.value(at) != interval.to.is_none() {
-            broken(Fault::CurrentFlag)
-        } else {
-            Ok(interval)
-        }
-    };
-    (0..batch.num_rows()).map(interval).collect()
-}
+impl Row {
+    /// Current, of a key that exists.
+    pub(crate) fn is_live(&self) -> bool {
+        self.to.is_none() && !self.deleted && !self.inferred
+    }
 
-/// The key columns of a batch of history, without nulls.
-pub(crate) fn keys(
-    batch: &RecordBatch,
-    offset: usize,
-    names: &[String],
-    types: &[DataType],
-) -> Result<Vec<ArrayRef>, Error> {
-    let columns = names.iter().zip(types).map(|(name, data_type)| one(PLACE, batch, name, data_type));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    match first_null(&columns) {
-        Some(at) => Err(Error::BrokenHistory { row: offset + at, fault: Fault::NullKey }),
-        None => Ok(columns),
+    pub(crate) fn covers(&self, instant: i64) -> bool {
+        self.from <= instant && self.to.is_none_or(|to| instant < to)
     }
 }
 
-/// Batches with the position of their first row.
-pub(crate) fn with_offsets(history: &[RecordBatch]) -> Vec<(usize, &RecordBatch)> {
-    let mut next = 0;
-    let offset = |batch| {
-        let offset = next;
-        next += RecordBatch::num_rows(batch);
-        (offset, batch)
-    };
-    history.iter().map(offset).collect()
+impl Intervals {
+    /// Reads and checks the rows of history, which is the first section.
+    pub(crate) fn of(spec: &Spec, history: &Section) -> Result<Self, Error> {
+        let spans: Vec<_> = history.spans().map(|(_, rows)| rows.start).zip(history.batches()).collect();
+        let read = |(first, batch): &(usize, &RecordBatch)| {
+            let read = Batch {
+                from: instants(batch, VALID_FROM)?,
+                to: instants(batch, VALID_TO)?,
+                current: flags(batch, IS_CURRENT)?,
+                deleted: if spec.markers() { Some(flags(batch, IS_DELETED)?) } else { None },
+                inferred: optional_flags(batch, IS_INFERRED)?,
+            };
+            match read.fault(spec.open_valid_to()) {
+                Some((row, fault)) => Err(Error::BrokenHistory { row: first + row, fault }),
+                None => Ok(read),
+            }
+        };
+        Ok(Intervals { batches: spans.par_iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    #[inline]
+    pub(crate) fn is_current(&self, at: At) -> bool {
+        self.batches[at.batch as usize].current.value(at.row as usize)
+    }
+
+    /// Whether the row is a marker, or inferred.
+    #[inline]
+    pub(crate) fn is_special(&self, at: At) -> bool {
+        let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
+        [&batch.deleted, &batch.inferred].into_iter().flatten().any(|flags| flags.value(row))
+    }
+
+    #[inline]
+    pub(crate) fn row(&self, at: At) -> Row {
+        let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
+        let flag = |flags: &Option<BooleanArray>| flags.as_ref().is_some_and(|flags| flags.value(row));
+        Row {
+            at,
+            from: batch.from.value(row),
+            to: (!batch.current.value(row)).then(|| batch.to.value(row)),
+            deleted: flag(&batch.deleted),
+            inferred: flag(&batch.inferred),
+        }
+    }
 }
 
-/// Checks two neighbours of one key, in order of `valid_from`.
-pub(crate) fn check_neighbours(a: &Interval, b: &Interval) -> Result<(), Error> {
-    let fault = match a.to {
-        Some(to) if to <= b.from => return Ok(()),
-        None if b.to.is_none() => Fault::TwoCurrent { other: a.row },
-        _ => Fault::Overlap { other: a.row },
+impl Batch {
+    /// The first row in which the metadata contradict each other.
+    fn fault(&self, open: Option<i64>) -> Option<(usize, Fault)> {
+        let null = |flags: &Option<BooleanArray>| flags.as_ref().is_some_and(|flags| flags.null_count() > 0);
+        let whole = self.from.null_count() == 0 && self.current.null_count() == 0;
+        let rows = 0..self.from.len();
+        let fault = |row: usize| {
+            let to = self.to.is_valid(row).then(|| self.to.value(row));
+            if self.from.is_null(row) {
+                Some(Fault::NullValidFrom)
+            } else if self.current.is_null(row)
+                || self.current.value(row) != (to == open)
+                || to.is_none() && open.is_some()
+            {
+                Some(Fault::CurrentFlag)
+            } else if to.is_some_and(|to| to <= self.from.value(row)) {
+                Some(Fault::EmptyInterval)
+            } else if [&self.deleted, &self.inferred].into_iter().flatten().any(|flags| flags.is_null(row)) {
+                Some(Fault::NullFlag)
+            } else {
+                None
+            }
+        };
+        // The usual case without a branch per row: nothing is null that must not be, and all flags agree.
+        let (from, to) = (self.from.values(), self.to.values());
+        let agrees = |row: usize| match (self.current.value(row), open) {
+            (true, None) => self.to.is_null(row),
+            (true, Some(open)) => self.to.is_valid(row) && to[row] == open && open > from[row],
+            (false, open) => self.to.is_valid(row) && to[row] > from[row] && Some(to[row]) != open,
+        };
+        if whole && !null(&self.deleted) && !null(&self.inferred) && rows.clone().all(agrees) {
+            return None;
+        }
+        rows.into_iter().find_map(|row| fault(row).map(|fault| (row, fault)))
+    }
+}
+
+/// Checks the rows of one key, in order of `valid_from`.
+pub(crate) fn check_neighbours(history: &Section, rows: &[Row]) -> Result<(), Error> {
+    for pair in rows.windows(2) {
+        let other = history.position(pair[0].at);
+        let fault = match pair[0].to {
+            Some(to) if to <= pair[1].from => continue,
+            None if pair[1].to.is_none() => Fault::TwoCurrent { other },
+            _ => Fault::Overlap { other },
+        };
+        return Err(Error::BrokenHistory { row: history.position(pair[1].at), fault });
+    }
+    Ok(())
+}
+
+/// The key columns of history have nulls only where null is a value.
+pub(crate) fn check_keys(spec: &Spec, place: &'static str, section: &Section, keys: &[Column]) -> Result<(), Error> {
+    if spec.null_keys_as_value {
+        return Ok(());
+    }
+    let null = |(batch, rows): (u32, std::ops::Range<usize>)| {
+        let pieces = || keys.iter().filter_map(|key| key.pieces.get(batch as usize));
+        if pieces().all(|piece| !piece.may_have_nulls()) {
+            return None;
+        }
+        (0..rows.len()).find(|row| pieces().any(|piece| piece.value(*row).is_none())).map(|row| rows.start + row)
     };
-    Err(Error::BrokenHistory { row: b.row, fault })
+    match section.spans().find_map(null) {
+        Some(row) if place == PLACE => Err(Error::BrokenHistory { row, fault: Fault::NullKey }),
+        Some(row) => Err(Error::BrokenHidden { row, fault: Fault::NullKey }),
+        None => Ok(()),
+    }
 }
 
 /// Checks that the intervals of a key neither overlap nor are empty, that a key has at most one current row, and that
-/// `is_current` says whether `valid_to` is null.
+/// `is_current` says whether `valid_to` is that of an open version.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -103,35 +189,42 @@ pub(crate) fn check_neighbours(a: &Interval, b: &Interval) -> Result<(), Error> 
 /// # Errors
 /// [`Error::BrokenHistory`] for the first row, in order of keys, that breaks one of these; a missing or ill-typed column.
 pub fn verify(spec: &Spec, history: &[RecordBatch]) -> Result<(), Error> {
-    let types = types(spec.keys(), &[(PLACE, history)])?;
-    let encoder = Encoder::new(&types)?;
-    let mut batches = Vec::new();
-    for (offset, batch) in with_offsets(history) {
-        let keys = encoder.encode(&keys(batch, offset, spec.keys(), &types)?)?;
-        batches.push((keys, intervals(batch, offset)?));
+    let space = Space::new(&[(PLACE, history)])?;
+    let section = space.section(0);
+    let keys = space.columns(spec.keys(), &[0])?;
+    check_keys(spec, PLACE, section, &keys)?;
+    let intervals = Intervals::of(spec, section)?;
+    let index = Index::build(&keys, &[], &[section], 0, &|_| true)?;
+    let mut rows: Vec<(u32, Row)> =
+        index.rep_of_rows().into_iter().zip(section.all().map(|at| intervals.row(at))).collect();
+    rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));
+    let mut of_key: Vec<Row> = Vec::new();
+    for same in rows.chunk_by(|a, b| a.0 == b.0) {
+        of_key.clear();
+        of_key.extend(same.iter().map(|(_, row)| *row));
+        check_neighbours(section, &of_key)?;
     }
-    let mut rows = Vec::new();
-    for (keys, intervals) in &batches {
-        rows.extend(intervals.iter().enumerate().map(|(at, interval)| (keys.get(at), interval)));
-    }
-    rows.sort_unstable_by_key(|(key, interval)| (*key, interval.from, interval.row));
-    let mut pairs = rows.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    pairs.try_for_each(|pair| check_neighbours(pair[0].1, pair[1].1))
+    Ok(())
 }
 
-fn instants(batch: &RecordBatch, name: &str) -> Result<ArrayRef, Error> {
+fn instants(batch: &RecordBatch, name: &str) -> Result<TimestampMicrosecondArray, Error> {
     let column = batch.column(index(PLACE, batch, name)?);
     match column.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(ArrayRef::clone(column)),
-        _ => Err(wrong_type(name, column, "Timestamp(us, \"UTC\")")),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(column.as_primitive::<TimestampMicrosecondType>().clone()),
+        found => Err(wrong_type(name, found, "Timestamp(us, \"UTC\")")),
     }
 }
 
-fn wrong_type(name: &str, column: &ArrayRef, expected: &str) -> Error {
-    Error::ColumnType {
-        place: PLACE,
-        column: name.to_owned(),
-        found: column.data_type().clone(),
-        expected: expected.to_owned(),
-    }
+fn flags(batch: &RecordBatch, name: &str) -> Result<BooleanArray, Error> {
+    let column = batch.column(index(PLACE, batch, name)?);
+    column.as_boolean_opt().cloned().ok_or_else(|| wrong_type(name, column.data_type(), "Boolean"))
+}
+
+fn optional_flags(batch: &RecordBatch, name: &str) -> Result<Option<BooleanArray>, Error> {
+    let there = batch.schema_ref().fields().iter().any(|field| field.name() == name);
+    if there { flags(batch, name).map(Some) } else { Ok(None) }
+}
+
+fn wrong_type(name: &str, found: &DataType, expected: &str) -> Error {
+    Error::ColumnType { place: PLACE, column: name.to_owned(), found: found.clone(), expected: expected.to_owned() }
 }

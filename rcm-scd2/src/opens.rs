@@ -1,68 +1,92 @@
-//! The versions that a merge opens, as a batch.
+//! The versions that a merge opens, and the batch that they become.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use rayon::slice::ParallelSliceMut;
+use rayon::prelude::*;
 
-use crate::columns::pick;
-use crate::rows::Encoded;
-use crate::spec::{IS_CURRENT, VALID_FROM, VALID_TO};
+use crate::cells::{At, Column};
+use crate::gather::gather;
+use crate::spec::{IS_CURRENT, IS_DELETED, IS_INFERRED, VALID_FROM, VALID_TO};
 use crate::{Error, Spec};
 
-/// A version to open: the observations (by position) that its columns come from, and its interval.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Open {
-    /// The observation that opens it: its keys and tracked columns.
-    pub(crate) first: usize,
-    /// The last observation of its run: its latest-in-run columns.
-    pub(crate) last: usize,
+/// The metadata of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
     pub(crate) from: i64,
     pub(crate) to: Option<i64>,
+    pub(crate) deleted: bool,
+    pub(crate) inferred: bool,
 }
 
-/// The observations that versions are made of.
-pub(crate) struct Observed {
-    pub(crate) keys: Vec<ArrayRef>,
-    pub(crate) tracked: Vec<ArrayRef>,
-    pub(crate) latest: Vec<ArrayRef>,
+/// Versions to open: for each its metadata, and for each slot the place of its cells. A slot is a group of columns whose
+/// cells always come from one place; the first is that of the keys.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opens {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) places: Vec<At>,
 }
 
-impl Observed {
-    /// The batch of the opens, sorted by key (`order` holds the encoded keys of the observations) and `valid_from`.
-    pub(crate) fn batch(&self, spec: &Spec, order: &Encoded, opens: &[Open]) -> Result<RecordBatch, Error> {
-        let mut sorted: Vec<_> = opens.iter().map(|open| (order.get(open.first), open.from, open)).collect();
-        sorted.par_sort_unstable_by_key(|(key, from, _)| (*key, *from));
-        let opens: Vec<&Open> = sorted.into_iter().map(|(_, _, open)| open).collect();
-        let first = || opens.iter().map(|open| open.first);
-        let from = TimestampMicrosecondArray::from_iter_values(opens.iter().map(|open| open.from));
-        let to: TimestampMicrosecondArray = opens.iter().map(|open| open.to).collect();
-        let current: BooleanArray = opens.iter().map(|open| Some(open.to.is_none())).collect();
+impl Opens {
+    pub(crate) fn push(&mut self, span: Span, places: impl IntoIterator<Item = At>) {
+        self.spans.push(span);
+        self.places.extend(places);
+    }
 
-        let mut columns = pick(&self.keys, first())?;
-        columns.extend(pick(&self.tracked, first())?);
-        columns.extend(pick(&self.latest, opens.iter().map(|open| open.last))?);
+    pub(crate) fn append(&mut self, mut other: Opens) {
+        self.spans.append(&mut other.spans);
+        self.places.append(&mut other.places);
+    }
+}
+
+pub(crate) fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// The stored columns of a table: those that every row of history has, in its order, but for the metadata.
+pub(crate) struct Stored<'a> {
+    /// Each with the slot that its cells come from.
+    pub(crate) columns: Vec<(&'a Column, usize)>,
+    pub(crate) slots: usize,
+    /// Whether the table has [`IS_INFERRED`].
+    pub(crate) inferred: bool,
+}
+
+impl Stored<'_> {
+    pub(crate) fn batch(&self, spec: &Spec, opens: &Opens) -> Result<RecordBatch, Error> {
+        let rows = opens.spans.len();
+        let slots = self.slots;
+        let one = |(column, slot): &(&Column, usize)| {
+            let (places, slot) = (&opens.places, *slot);
+            gather(column, (0..rows).map(move |row| places[row * slots + slot]))
+        };
+        let mut columns = self.columns.par_iter().map(one).collect::<Result<Vec<ArrayRef>, _>>()?;
+        let keys = spec.keys().len();
+        let nullable = |at: usize| at >= keys || spec.null_keys_as_value;
+        let field = |(at, (column, _)): (usize, &(&Column, usize))| {
+            Field::new(&column.name, column.data_type.clone(), nullable(at))
+        };
+        let mut fields: Vec<Field> = self.columns.iter().enumerate().map(field).collect();
+
+        let spans = || opens.spans.iter();
+        let from = TimestampMicrosecondArray::from_iter_values(spans().map(|span| span.from));
+        let to: TimestampMicrosecondArray = spans().map(|span| span.to.or(spec.open_valid_to())).collect();
         columns.push(Arc::new(from.with_timezone("UTC")));
         columns.push(Arc::new(to.with_timezone("UTC")));
-        columns.push(Arc::new(current));
-        Ok(RecordBatch::try_new(Arc::new(self.schema(spec)), columns)?)
+        fields.push(Field::new(VALID_FROM, instant(), false));
+        fields.push(Field::new(VALID_TO, instant(), true));
+        let mut flag = |name: &str, of: fn(&Span) -> bool| {
+            columns.push(Arc::new(spans().map(|span| Some(of(span))).collect::<BooleanArray>()));
+            fields.push(Field::new(name, DataType::Boolean, false));
+        };
+        flag(IS_CURRENT, |span| span.to.is_none());
+        if spec.markers() {
+            flag(IS_DELETED, |span| span.deleted);
+        }
+        if self.inferred {
+            flag(IS_INFERRED, |span| span.inferred);
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
-
-    fn schema(&self, spec: &Spec) -> Schema {
-        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let mut fields = self::fields(spec.keys(), &self.keys, false);
-        fields.extend(self::fields(spec.tracked(), &self.tracked, true));
-        fields.extend(self::fields(spec.latest_in_run(), &self.latest, true));
-        fields.push(Field::new(VALID_FROM, instant.clone(), false));
-        fields.push(Field::new(VALID_TO, instant, true));
-        fields.push(Field::new(IS_CURRENT, DataType::Boolean, false));
-        Schema::new(fields)
-    }
-}
-
-/// Fields for columns.
-pub(crate) fn fields(names: &[String], columns: &[ArrayRef], nullable: bool) -> Vec<Field> {
-    let field = |(name, column): (&String, &ArrayRef)| Field::new(name, column.data_type().clone(), nullable);
-    names.iter().zip(columns).map(field).collect()
 }

@@ -1,38 +1,65 @@
-use std::collections::BTreeMap;
-
 use arrow::array::RecordBatch;
 
-/// What a merge makes of history: the new table is the old one without the withdrawals, with the closes applied,
-/// plus the opens. [`apply`](crate::apply) does just that.
+use crate::Patch;
+
+/// What a merge makes of a table: the new history is the old one without the withdrawals, with the closes applied, plus
+/// the opens. [`apply`](crate::apply) does just that.
 ///
-/// The same observations give the same `Merged`, whatever the order of the rows, the size of the batches or the
-/// encoding of the columns.
+/// The same observations give the same rows, whatever the order of the rows, the size of the batches, the encoding of
+/// the columns or the number of threads; only the order of the opens follows that of the load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
     /// Rows of history that get an end, in order of position.
     pub closes: Vec<Close>,
     /// Positions of rows of history that vanish or are replaced by an open, in order.
     pub withdrawals: Vec<usize>,
-    /// New rows: keys, tracked, latest-in-run columns, `valid_from`, `valid_to`, `is_current`, in this order; sorted
-    /// by key and `valid_from`. A late event opens versions that are already closed.
+    /// New rows, in the columns of [`State::history`](crate::State::history). A late event opens versions that are
+    /// already closed.
     pub opens: RecordBatch,
-    /// What hidden state becomes: all observations of a feed (keys, sequence, tracked, latest-in-run columns),
-    /// sorted by key and sequence. Of a snapshot: an empty batch without columns.
-    pub hidden: RecordBatch,
-    /// Whether `hidden` has observations that the hidden state before had not.
-    pub hidden_changed: bool,
+    /// What becomes of hidden state.
+    pub hidden: Patch,
+    /// What becomes of the ledger.
+    pub ledger: Patch,
     /// What became of each row of the load, in order.
     pub outcomes: Vec<Outcome>,
     /// The refused rows of the load, in order of position.
     pub refused: Vec<Refused>,
     /// The outcomes, counted.
     pub counts: Counts,
+    /// What became of each scope value that the load touched (one without values, where the spec has no scope); none
+    /// for a feed.
+    pub scopes: Vec<ScopeReport>,
+    /// Columns of the spec that the load does not have.
+    pub absent_columns: Vec<String>,
 }
 
 impl Merged {
+    /// The result of something else than a load of rows: in order, with its counts.
+    pub(crate) fn of(
+        mut closes: Vec<Close>,
+        mut withdrawals: Vec<usize>,
+        opens: RecordBatch,
+        hidden: Patch,
+        ledger: Patch,
+        outcomes: Vec<Outcome>,
+        mut refused: Vec<Refused>,
+    ) -> Self {
+        closes.sort_unstable_by_key(|close| close.row);
+        withdrawals.sort_unstable();
+        refused.sort_unstable_by_key(|refused| refused.row);
+        let counts = Counts::of(&outcomes);
+        let (scopes, absent_columns) = (Vec::new(), Vec::new());
+        Merged { closes, withdrawals, opens, hidden, ledger, outcomes, refused, counts, scopes, absent_columns }
+    }
+
     /// Whether no row of history changes.
     pub fn is_no_op(&self) -> bool {
         self.closes.is_empty() && self.withdrawals.is_empty() && self.opens.num_rows() == 0
+    }
+
+    /// Whether nothing changes at all: no row of history, no hidden observation, no ledger entry.
+    pub fn is_nothing(&self) -> bool {
+        self.is_no_op() && self.hidden.is_empty() && self.ledger.is_empty()
     }
 }
 
@@ -45,23 +72,23 @@ pub struct Close {
     pub valid_to: i64,
 }
 
-/// What became of a row of the load.
+/// What became of a row of the load, in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Outcome {
     /// Its key was unknown.
     New = 0,
-    /// It opened the newest version of its key, or changed that version's untracked columns.
+    /// It opened, ended or changed the newest version of its key, or a column of all versions.
     Changed = 1,
     /// It changed history before the newest observation of its key.
     Late = 2,
     /// It changed nothing that is visible.
     NoOp = 3,
-    /// It is identical to another row of this load.
+    /// Another row of this load says the same, or counts instead of it.
     Collapsed = 4,
     /// It was set aside: see [`Merged::refused`].
     Refused = 5,
-    /// Its key was held back upstream, so it was not applied (snapshots only).
+    /// Its key was held back upstream, or another row of it has no sequence, so it was not applied (snapshots only).
     Withheld = 6,
 }
 
@@ -84,9 +111,11 @@ pub enum RefusalCode {
     NullKey = 1,
     /// A sequence column is null.
     NullSequence = 2,
+    /// The event is older than the late horizon.
+    BeyondHorizon = 3,
 }
 
-/// Outcomes, counted.
+/// Outcomes, counted: the first seven are their histogram.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Rows that were [`Outcome::New`].
@@ -103,31 +132,52 @@ pub struct Counts {
     pub refused: u64,
     /// Rows that were [`Outcome::Withheld`].
     pub withheld: u64,
-    /// Live keys that were closed because they were absent, by scope value (`""` where the spec has no scope). These
-    /// are no rows of the load.
-    pub closed_by_absence: BTreeMap<String, u64>,
+    /// Of the no-ops, rows whose values differ and whose sequence is not greater ([`Detect::Sequence`](crate::Detect)).
+    pub ignored: u64,
+    /// Rows whose sequence lies after `as_of`, so that their version starts at `as_of`.
+    pub clamped: u64,
+    /// Live keys that ended because they were absent. These are no rows of the load.
+    pub closed_by_absence: u64,
 }
 
 impl Counts {
-    /// The rows of the load: all counts but `closed_by_absence`.
+    /// The rows of the load: the sum of the seven outcomes.
     pub fn rows(&self) -> u64 {
         self.new + self.changed + self.late + self.no_op + self.collapsed + self.refused + self.withheld
     }
 
     pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        let mut counts = Counts::default();
+        let mut tally = [0_u64; 7];
         for outcome in outcomes {
-            let count = match outcome {
-                Outcome::New => &mut counts.new,
-                Outcome::Changed => &mut counts.changed,
-                Outcome::Late => &mut counts.late,
-                Outcome::NoOp => &mut counts.no_op,
-                Outcome::Collapsed => &mut counts.collapsed,
-                Outcome::Refused => &mut counts.refused,
-                Outcome::Withheld => &mut counts.withheld,
-            };
-            *count += 1;
+            tally[*outcome as usize] += 1;
         }
-        counts
+        let [new, changed, late, no_op, collapsed, refused, withheld] = tally;
+        Counts { new, changed, late, no_op, collapsed, refused, withheld, ..Counts::default() }
     }
+}
+
+/// What became of a scope value of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeReport {
+    /// The values of the scope columns, as text; empty where the spec has no scope.
+    pub value: Vec<String>,
+    /// How the load met the ledger.
+    pub disposition: Disposition,
+    /// Live keys before the load. Counted only where absence deletes.
+    pub live: u64,
+    /// Live keys that ended because they were absent.
+    pub closed_by_absence: u64,
+}
+
+/// How a snapshot met the ledger in one scope value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Disposition {
+    /// It is the newest.
+    Applied,
+    /// The same snapshot was applied before: nothing changes.
+    Repeated,
+    /// It is late and changes nothing ([`Late::Skip`](crate::Late::Skip)).
+    Skipped,
+    /// It is late and was spliced in ([`Late::Apply`](crate::Late::Apply)).
+    Spliced,
 }

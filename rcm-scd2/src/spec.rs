@@ -1,43 +1,269 @@
-use std::collections::HashSet;
+//! What a table's history is made of: built once, right from then on.
+
+mod build;
+mod record;
+
+pub use build::{FeedBuilder, SnapshotBuilder};
+pub(crate) use record::METADATA;
 
 use crate::Error;
 
 /// Start of a version, in the history table: `Timestamp(us, "UTC")`, never null.
 pub const VALID_FROM: &str = "valid_from";
-/// End of a version (exclusive), in the history table: `Timestamp(us, "UTC")`, null while it is open.
+/// End of a version (exclusive), in the history table: `Timestamp(us, "UTC")`, [`Spec::open_valid_to`] while it is open.
 pub const VALID_TO: &str = "valid_to";
 /// Whether the version is open, in the history table: `Boolean`.
 pub const IS_CURRENT: &str = "is_current";
+/// Whether the row is a marker of a deleted key, in a history with [`DeleteStyle::Marker`]: `Boolean`.
+pub const IS_DELETED: &str = "is_deleted";
+/// Whether the row was made by [`ensure_members`](crate::ensure_members) and no real row has filled it yet: `Boolean`.
+/// The column is there once a member was inferred.
+pub const IS_INFERRED: &str = "is_inferred";
 
-/// How the rows of a load are to be read.
+/// What a change of a column means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// A change opens a version.
+    Track,
+    /// Opens no version: the version shows the newest value of its run of observations.
+    LatestInRun,
+    /// Opens no version and is not overwritten: the value with which the version opened stays. Snapshots only.
+    Keep,
+    /// The newest value overwrites all versions of the key (type 1).
+    AllVersions,
+}
+
+/// How a snapshot with a sequence column finds changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detect {
+    /// A new version exactly when the sequence is greater than the stored one. Rows whose sequence is not greater are
+    /// ignored; those of them whose values differ are counted ([`Counts::ignored`](crate::Counts::ignored)).
+    Sequence,
+    /// A new version exactly when a tracked column differs; the sequence only says since when.
+    Values,
+}
+
+/// What the end of a key looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteStyle {
+    /// The version gets an end.
+    Close,
+    /// It gets an end, and a row flagged [`IS_DELETED`] with its values opens there. It is current, and not repeated.
+    Marker,
+}
+
+/// A key ends when it is absent from a snapshot that is complete for it.
+///
+/// ```
+/// use rcm_scd2::{Absence, Spec};
+///
+/// let spec = Spec::snapshot(["hospital", "id"]).track(["name"]);
+/// let spec = spec.deletes(Absence::close().within(["hospital"]).max_ratio(0.2)).build()?;
+/// assert_eq!(spec.scope(), ["hospital"]);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Absence {
+    pub(crate) style: DeleteStyle,
+    pub(crate) scope: Vec<String>,
+    pub(crate) ratio: Option<f64>,
+}
+
+impl Absence {
+    /// An absent key's version is closed at the load's `as_of`.
+    pub fn close() -> Self {
+        Absence { style: DeleteStyle::Close, scope: Vec::new(), ratio: None }
+    }
+
+    /// It is closed, and a marker row opens.
+    pub fn marker() -> Self {
+        Absence { style: DeleteStyle::Marker, ..Absence::close() }
+    }
+
+    /// Judges absence inside each value of these key columns. Default: the whole table is one scope.
+    pub fn within<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.scope.extend(columns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Refuses a load that would end more than this share of the live keys of a scope value. Default: no limit.
+    pub fn max_ratio(mut self, ratio: f64) -> Self {
+        self.ratio = Some(ratio);
+        self
+    }
+}
+
+/// A key ends when a row says so: a column has a value. The column itself is not stored.
+///
+/// ```
+/// use rcm_scd2::{Spec, When};
+///
+/// let spec = Spec::feed(["id"], ["at"]).track(["name"]).deletes(When::new("operation", "D")).build()?;
+/// assert_eq!(spec.columns().len(), 1);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct When {
+    pub(crate) column: String,
+    pub(crate) value: Value,
+    pub(crate) style: DeleteStyle,
+    pub(crate) ratio: Option<f64>,
+}
+
+impl When {
+    /// Rows whose `column` equals `value` are deletes; null is not equal.
+    pub fn new(column: impl Into<String>, value: impl Into<Value>) -> Self {
+        When { column: column.into(), value: value.into(), style: DeleteStyle::Close, ratio: None }
+    }
+
+    /// Opens a marker row where the version closes.
+    pub fn marker(mut self) -> Self {
+        self.style = DeleteStyle::Marker;
+        self
+    }
+
+    /// Refuses a load that would end more than this share of the live keys. Default: no limit.
+    pub fn max_ratio(mut self, ratio: f64) -> Self {
+        self.ratio = Some(ratio);
+        self
+    }
+}
+
+/// The value that flags a delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Of a `Boolean` column.
+    Bool(bool),
+    /// Of an integer column of any width.
+    Int(i64),
+    /// Of a text column of any encoding.
+    Text(String),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Text(value.to_owned())
+    }
+}
+
+/// What ends a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deletes {
+    /// Nothing.
+    None,
+    /// Absence from a snapshot.
+    Absence(Absence),
+    /// A row that says so.
+    When(When),
+}
+
+impl From<Absence> for Deletes {
+    fn from(absence: Absence) -> Self {
+        Deletes::Absence(absence)
+    }
+}
+
+impl From<When> for Deletes {
+    fn from(when: When) -> Self {
+        Deletes::When(when)
+    }
+}
+
+/// What becomes of a snapshot that is not later than one that was applied in its scope, and differs from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// The load is refused.
+    Error,
+    /// Its rows change nothing.
+    Skip,
+    /// It is spliced in where it belongs: history is as if the snapshots had come in order. Needs snapshots that are
+    /// complete (deletes by absence) and have no sequence column.
+    Apply,
+}
+
+/// What becomes of rows that are bad by themselves: null keys, null sequences, rows that contradict each other, events
+/// beyond the late horizon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadRows {
+    /// The load is refused; the error has their positions.
+    Error,
+    /// They are set aside with a code, the others are applied.
+    Quarantine,
+}
+
+/// Where the first version of a key starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialValidFrom {
+    /// At its sequence, or at the `as_of` of a snapshot without one.
+    Natural,
+    /// At 1970-01-01T00:00:00Z (or at its sequence, where that is earlier).
+    Epoch,
+    /// There for the keys of the first load, naturally for later ones.
+    EpochFirstLoad,
+}
+
+/// How the rows of a load are read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
-    /// Rows are the state at `as_of`; a live key that is absent inside the scope is closed.
+    /// Rows are the state at the load's `as_of`.
     Snapshot {
-        /// The key column inside whose values absence is judged. `None`: the whole table is one scope.
-        scope: Option<String>,
-        /// The share of a scope's live keys above which a load that would close them is refused.
-        max_delete_ratio: Option<f64>,
+        /// The column that says since when a row is what it is, and whether it finds changes.
+        sequence: Option<(String, Detect)>,
+        /// What ends a key.
+        deletes: Deletes,
+        /// What becomes of a late snapshot.
+        late: Late,
     },
     /// Rows are events, in any order.
     Feed {
         /// The first is the valid time; the further ones decide between events of one valid time.
         sequence: Vec<String>,
+        /// The rows that are deletes.
+        deletes: Option<When>,
+        /// The columns in which a null means: as before.
+        ignore_nulls: IgnoreNulls,
+        /// Events older than the newest event of earlier loads by more than these microseconds are bad rows.
+        late_horizon: Option<i64>,
     },
 }
 
-/// Which columns are keys, which are compared, and how a load is to be read: built once, right from then on.
+/// The columns in which a null of a feed means "as before".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IgnoreNulls {
+    /// None: a null is a value.
+    No,
+    /// All columns but the keys and sequences.
+    All,
+    /// These.
+    Columns(Vec<String>),
+}
+
+/// Which columns are keys, what a change of each other means, and how a load is to be read.
 ///
 /// ```
-/// use rcm_scd2::Spec;
+/// use rcm_scd2::{Absence, Rule, Spec};
 ///
 /// let patients = Spec::snapshot(["hospital", "patient_id"])
 ///     .track(["name", "city"])
 ///     .latest_in_run(["phone"])
-///     .scope("hospital")
-///     .max_delete_ratio(0.2)
+///     .deletes(Absence::close().within(["hospital"]).max_ratio(0.2))
 ///     .build()?;
 /// assert_eq!(patients.keys(), ["hospital", "patient_id"]);
+/// assert_eq!(patients.columns()[2], ("phone".to_owned(), Rule::LatestInRun));
 ///
 /// let twice = Spec::feed(["id"], ["at"]).track(["id"]).build();
 /// assert_eq!(twice.unwrap_err().to_string(), "spec: column `id` is named twice");
@@ -45,157 +271,119 @@ pub enum Mode {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    columns: Columns,
-    mode: Mode,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Columns {
-    keys: Vec<String>,
-    tracked: Vec<String>,
-    latest_in_run: Vec<String>,
+    pub(crate) keys: Vec<String>,
+    pub(crate) columns: Vec<(String, Rule)>,
+    pub(crate) mode: Mode,
+    pub(crate) null_keys_as_value: bool,
+    pub(crate) bad_rows: BadRows,
+    pub(crate) initial: InitialValidFrom,
+    pub(crate) open_valid_to: Option<i64>,
 }
 
 impl Spec {
     /// A table that is loaded from snapshots. Use [`Spec::feed`] where the source tells its changes with their times.
     pub fn snapshot<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> SnapshotBuilder {
-        SnapshotBuilder { columns: Columns { keys: owned(keys), ..Columns::default() }, scope: None, ratio: None }
+        SnapshotBuilder::new(keys.into_iter().map(Into::into).collect())
     }
 
-    /// A table that is loaded from events. The first sequence column is the valid time (`Date32`, midnight UTC, or a
-    /// timestamp; one without a zone is read as UTC). Of a key's events with one valid time only the one greatest in
-    /// the further columns counts, so that a correction replaces what it corrects.
+    /// A table that is loaded from events. The first sequence column is the valid time (a date, midnight UTC, or a
+    /// timestamp; one without a zone is read as UTC; finer than microseconds is cut off). Of a key's events with one
+    /// valid time only those greatest in the further columns count, so that a correction replaces what it corrects.
     pub fn feed<S: Into<String>, T: Into<String>>(
         keys: impl IntoIterator<Item = S>,
         sequence: impl IntoIterator<Item = T>,
     ) -> FeedBuilder {
-        FeedBuilder { columns: Columns { keys: owned(keys), ..Columns::default() }, sequence: owned(sequence) }
+        let keys = keys.into_iter().map(Into::into).collect();
+        FeedBuilder::new(keys, sequence.into_iter().map(Into::into).collect())
     }
 
     /// The key columns.
     pub fn keys(&self) -> &[String] {
-        &self.columns.keys
+        &self.keys
     }
 
-    /// The columns whose change opens a version.
-    pub fn tracked(&self) -> &[String] {
-        &self.columns.tracked
-    }
-
-    /// The columns that take the newest value of the version's run.
-    pub fn latest_in_run(&self) -> &[String] {
-        &self.columns.latest_in_run
+    /// The other stored columns and what their change means, in the order of the history table.
+    pub fn columns(&self) -> &[(String, Rule)] {
+        &self.columns
     }
 
     /// How a load is read.
     pub fn mode(&self) -> &Mode {
         &self.mode
     }
-}
 
-/// Builds the [`Spec`] of a table that is loaded from snapshots.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct SnapshotBuilder {
-    columns: Columns,
-    scope: Option<String>,
-    ratio: Option<f64>,
-}
-
-impl SnapshotBuilder {
-    /// Adds columns whose change opens a version. Default: none.
-    pub fn track<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.columns.tracked.extend(owned(columns));
-        self
+    /// The key columns inside whose values absence is judged.
+    pub fn scope(&self) -> &[String] {
+        match &self.mode {
+            Mode::Snapshot { deletes: Deletes::Absence(absence), .. } => &absence.scope,
+            _ => &[],
+        }
     }
 
-    /// Adds columns that open no version and are overwritten in the current one. Default: none.
-    pub fn latest_in_run<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.columns.latest_in_run.extend(owned(columns));
-        self
+    /// The `valid_to` of an open version, microseconds since the epoch. `None`: null.
+    pub fn open_valid_to(&self) -> Option<i64> {
+        self.open_valid_to
     }
 
-    /// Judges absence inside each value of this key column. Default: the whole table is one scope.
-    pub fn scope(mut self, column: impl Into<String>) -> Self {
-        self.scope = Some(column.into());
-        self
+    pub(crate) fn columns_by(&self, rule: Rule) -> impl Iterator<Item = &String> {
+        self.columns.iter().filter(move |(_, other)| *other == rule).map(|(name, _)| name)
     }
 
-    /// Refuses a load that would close more than this share of a scope's live keys. Default: no limit.
-    pub fn max_delete_ratio(mut self, ratio: f64) -> Self {
-        self.ratio = Some(ratio);
-        self
+    pub(crate) fn when(&self) -> Option<&When> {
+        match &self.mode {
+            Mode::Snapshot { deletes: Deletes::When(when), .. } => Some(when),
+            Mode::Feed { deletes, .. } => deletes.as_ref(),
+            _ => None,
+        }
     }
 
-    /// Checks the spec.
+    pub(crate) fn delete_style(&self) -> Option<DeleteStyle> {
+        match &self.mode {
+            Mode::Snapshot { deletes: Deletes::Absence(absence), .. } => Some(absence.style),
+            _ => self.when().map(|when| when.style),
+        }
+    }
+
+    pub(crate) fn max_delete_ratio(&self) -> Option<f64> {
+        match &self.mode {
+            Mode::Snapshot { deletes: Deletes::Absence(absence), .. } => absence.ratio,
+            _ => self.when().and_then(|when| when.ratio),
+        }
+    }
+
+    pub(crate) fn markers(&self) -> bool {
+        self.delete_style() == Some(DeleteStyle::Marker)
+    }
+
+    /// The sequence columns that the history table keeps: that of a snapshot, the further ones of a feed.
+    pub(crate) fn stored_sequence(&self) -> &[String] {
+        match &self.mode {
+            Mode::Snapshot { sequence, .. } => sequence.as_ref().map_or(&[], |(name, _)| std::slice::from_ref(name)),
+            Mode::Feed { sequence, .. } => sequence.get(1..).unwrap_or(&[]),
+        }
+    }
+
+    /// Whether a null in this column of a feed means "as before".
+    pub(crate) fn ignores_null(&self, column: &str) -> bool {
+        match &self.mode {
+            Mode::Feed { ignore_nulls: IgnoreNulls::All, .. } => true,
+            Mode::Feed { ignore_nulls: IgnoreNulls::Columns(columns), .. } => columns.iter().any(|name| name == column),
+            _ => false,
+        }
+    }
+
+    /// Checks that a recorded spec (see [`Spec::recorded`]) has the same keys, mode, sequence and options, and the same
+    /// rules for the columns that both have. New and dropped columns are no difference.
     ///
     /// # Errors
-    /// No keys, a column named twice or reserved, a scope that is no key, a ratio outside 0..=1.
-    pub fn build(self) -> Result<Spec, Error> {
-        self.columns.check(&[])?;
-        if let Some(column) = self.scope.as_ref().filter(|scope| !self.columns.keys.contains(scope)) {
-            return Err(Error::ScopeNotKey { column: column.clone() });
-        }
-        if let Some(ratio) = self.ratio.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
-            return Err(Error::RatioOutOfRange { ratio });
-        }
-        let mode = Mode::Snapshot { scope: self.scope, max_delete_ratio: self.ratio };
-        Ok(Spec { columns: self.columns, mode })
-    }
-}
-
-/// Builds the [`Spec`] of a table that is loaded from events.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct FeedBuilder {
-    columns: Columns,
-    sequence: Vec<String>,
-}
-
-impl FeedBuilder {
-    /// Adds columns whose change opens a version. Default: none.
-    pub fn track<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.columns.tracked.extend(owned(columns));
-        self
+    /// [`Error::SpecDiffers`], with what differs.
+    pub fn check_recorded(&self, recorded: &str) -> Result<(), Error> {
+        record::check(self, recorded)
     }
 
-    /// Adds columns that open no version and take the value of the latest event of the run. Default: none.
-    pub fn latest_in_run<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.columns.latest_in_run.extend(owned(columns));
-        self
+    /// This spec as text: [`merge`](crate::merge) records it in the schema of hidden state, and refuses state with
+    /// another.
+    pub fn recorded(&self) -> String {
+        record::write(self)
     }
-
-    /// Checks the spec.
-    ///
-    /// # Errors
-    /// No keys, no sequence, a column named twice or reserved.
-    pub fn build(self) -> Result<Spec, Error> {
-        self.columns.check(&self.sequence)?;
-        if self.sequence.is_empty() {
-            return Err(Error::NoSequence);
-        }
-        Ok(Spec { columns: self.columns, mode: Mode::Feed { sequence: self.sequence } })
-    }
-}
-
-impl Columns {
-    fn check(&self, sequence: &[String]) -> Result<(), Error> {
-        if self.keys.is_empty() {
-            return Err(Error::NoKeys);
-        }
-        let mut seen = HashSet::new();
-        for column in [&self.keys[..], &self.tracked, &self.latest_in_run, sequence].into_iter().flatten() {
-            if [VALID_FROM, VALID_TO, IS_CURRENT].contains(&column.as_str()) {
-                return Err(Error::ReservedName { column: column.clone() });
-            }
-            if !seen.insert(column) {
-                return Err(Error::NamedTwice { column: column.clone() });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn owned<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
-    names.into_iter().map(Into::into).collect()
 }

@@ -212,13 +212,8 @@ pub(super) async fn archived(lake: &Lake, file: &ReadFile) -> Result<Landed, Pro
 
 async fn decode(lake: &Lake, path: &str) -> Result<RecordBatch, Problem> {
     let batches = parquet::decode(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?;
-    let schema = batches.first().map(RecordBatch::schema);
-    match schema {
-        Some(schema) => concat_batches(&schema, &batches).map_err(|e| Problem::storage(path, e)),
-        None => {
-            Ok(RecordBatch::new_empty(parquet::schema(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?))
-        }
-    }
+    let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+    concat_batches(&schema, &batches).map_err(|e| Problem::storage(path, e))
 }
 
 fn column<T: Clone + 'static>(batch: &RecordBatch, name: &str) -> Option<T> {

@@ -5,16 +5,16 @@ use super::plan::Plan;
 use super::weave::{Signature, sorted, weave};
 use crate::config::Project;
 use crate::report::{Report, Taken};
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
 use rcm_connectors::lake::{Change, Lake, TableState};
 use rcm_connectors::parquet;
-use rcm_core::model::{HOSPITAL, Table, instant, quarantine_schema, silver_schema};
+use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
-use rcm_scd2::{Complete, Load, Merged, Outcome, RefusalCode, Spec};
+use rcm_scd2::{Absence, BadRows, Complete, Load, Merged, Outcome, Patch, RefusalCode, Spec, State};
 use rcm_transforms::conform::days;
 use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
 use std::collections::{BTreeMap, HashSet};
@@ -32,8 +32,9 @@ pub(super) struct TableAfter {
     pub(super) bronze: Vec<String>,
 }
 
-/// Second and third sequence of a feed, and the first, which silver keeps under its own name too.
-const SEQUENCE: [&str; 3] = ["_valid", "_read", "_place"];
+/// The sequence of a feed. The first is a copy of the watermark, which silver keeps under its own name; the others are
+/// columns of silver.
+const SEQUENCE: [&str; 3] = ["_valid", SOURCE_READ_AT, SOURCE_PLACE];
 
 /// The order of a quarantine table.
 const BY_FILE_AND_ROW: [&str; 4] = ["source", "file", "row", "as_of"];
@@ -53,12 +54,12 @@ pub(super) async fn merge(
 
     let mut now = Now {
         history: RecordBatch::new_empty(Arc::new(silver_schema(table))),
-        hidden: Vec::new(),
+        hidden: Part::default(),
+        ledger: Part::default(),
         state: TableState::default(),
         quarantine: Vec::new(),
         known: HashSet::new(),
         history_changed: rebuilt,
-        hidden_changed: rebuilt,
     };
     let mut parts = BTreeMap::new();
     if !rebuilt {
@@ -69,8 +70,10 @@ pub(super) async fn merge(
         now.known = known(&held).ok_or_else(|| {
             Problem::new(Class::Failed, &quarantine.table, "has other columns than this version writes")
         })?;
-        if let Some(part) = parts.get("hidden") {
-            now.hidden = parquet::decode(lake.get(part).await?).map_err(|e| Problem::storage(part, e))?;
+        for (name, part) in now.parts() {
+            if let Some(path) = parts.get(name) {
+                part.rows = parquet::decode(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?;
+            }
         }
     }
     let state_changed = !groups.is_empty();
@@ -96,15 +99,15 @@ pub(super) async fn merge(
     quarantine.adds = lake.write_table(&quarantine.table, &plan.attempt, &held, &["row", "as_of"]).await?;
 
     if state_changed {
-        let part = |name: &str| format!("_rcm/state/{}/{}-{name}", table.name, plan.attempt);
-        if now.hidden_changed {
-            let path = part("hidden.parquet");
-            let schema = now.hidden.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-            let bytes = parquet::encode(&schema, &now.hidden, &[]).map_err(|e| Problem::storage(&path, e))?;
+        let path = |file: &str| format!("_rcm/state/{}/{}-{file}", table.name, plan.attempt);
+        for (name, part) in now.parts().into_iter().filter(|(_, part)| part.changed) {
+            let path = path(&format!("{name}.parquet"));
+            let schema = part.rows.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+            let bytes = parquet::encode(&schema, &part.rows, &[]).map_err(|e| Problem::storage(&path, e))?;
             lake.put(&path, bytes).await?;
-            parts.insert("hidden".to_owned(), path);
+            parts.insert(name.to_owned(), path);
         }
-        let path = part("state.json");
+        let path = path("state.json");
         lake.put_table_state(&path, &now.state).await?;
         parts.insert("state".to_owned(), path);
     }
@@ -122,19 +125,43 @@ async fn change(plan: &Plan<'_>, lake: &Lake, layer: &str, table: &Table, schema
 /// Hospital, source, raw text and reasons of a row that is held back.
 type Known = (String, String, String, Vec<String>);
 
+/// What only the engine reads, beside the table's rows.
+#[derive(Default)]
+struct Part {
+    rows: Vec<RecordBatch>,
+    changed: bool,
+}
+
+impl Part {
+    fn patch(&mut self, patch: &Patch) -> Result<(), rcm_scd2::Error> {
+        if !patch.is_empty() {
+            self.rows = patch.apply(&self.rows)?;
+            self.changed = true;
+        }
+        Ok(())
+    }
+}
+
 /// A table while it takes in one load after the other.
 struct Now {
     history: RecordBatch,
-    hidden: Vec<RecordBatch>,
+    /// Observations that the rows of a feed cannot carry.
+    hidden: Part,
+    /// The snapshots that are in the table.
+    ledger: Part,
     state: TableState,
     quarantine: Vec<RecordBatch>,
     /// What quarantine holds already, by [`Known`]: the same bad line delivered again is counted, not kept again.
     known: HashSet<Known>,
     history_changed: bool,
-    hidden_changed: bool,
 }
 
 impl Now {
+    /// The engine's parts, by the names under which they are kept.
+    fn parts(&mut self) -> [(&'static str, &mut Part); 2] {
+        [("hidden", &mut self.hidden), ("ledger", &mut self.ledger)]
+    }
+
     fn take_in(
         &mut self,
         project: &Project,
@@ -151,9 +178,18 @@ impl Now {
         let withheld =
             group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let as_of = group.as_of.timestamp_micros();
-        let load = Load { rows: &rows, as_of, withheld: &withheld, complete: complete(table, &group.files) };
-        let merged = rcm_scd2::merge(&spec, std::slice::from_ref(&self.history), &self.hidden, &load)
-            .map_err(|e| engine(table, &e))?;
+        let whole = whole_hospitals(table, &group.files).map_err(broken)?;
+        let complete = match table.by_hospital {
+            // What is absent from a feed is as it was.
+            _ if feed => Complete::Nothing,
+            true => Complete::Only(&whole),
+            false if group.files.iter().all(|f| f.is_complete(table.key().name)) => Complete::Everything,
+            false => Complete::Nothing,
+        };
+        let load = Load { rows: &rows, as_of, withheld: &withheld, complete };
+        let history = vec![self.history.clone()];
+        let state = State { history, hidden: self.hidden.rows.clone(), ledger: self.ledger.rows.clone() };
+        let merged = rcm_scd2::merge(&spec, &state, &load).map_err(|e| engine(table, &e))?;
 
         let refused = refused(&group.files, &merged);
         self.hold(table, group, &refused).map_err(broken)?;
@@ -163,18 +199,16 @@ impl Now {
             report.took(&taken(table, feed, file, outcomes, refused.iter().filter(|(f, _, _)| *f == n).count()));
             self.remember(file);
         }
-        for (hospital, keys) in &merged.counts.closed_by_absence {
-            report.closed(table.name, hospital, *keys);
+        for scope in &merged.scopes {
+            report.closed(table.name, scope.value.first().map_or("", String::as_str), scope.closed_by_absence);
         }
         if !merged.is_no_op() {
             let signature = Signature { as_of, run_id: &group.run_id };
             self.history = weave(table, &self.history, &merged, &signature).map_err(broken)?;
             self.history_changed = true;
         }
-        if merged.hidden_changed {
-            self.hidden = vec![merged.hidden];
-            self.hidden_changed = true;
-        }
+        self.hidden.patch(&merged.hidden).map_err(|e| engine(table, &e))?;
+        self.ledger.patch(&merged.ledger).map_err(|e| engine(table, &e))?;
         self.state.load_type = if feed { LoadType::Incremental } else { LoadType::Full }.to_string();
         Ok(())
     }
@@ -252,17 +286,15 @@ fn date(day: i32) -> Option<NaiveDate> {
 /// Loads map to specs so: an incremental table is a feed without deletes, a full one a snapshot whose absence closes.
 fn spec(table: &Table, feed: bool, max_delete_share: Option<f64>) -> Result<Spec, rcm_scd2::Error> {
     if feed {
-        let spec = Spec::feed(table.business_key(), SEQUENCE);
+        let spec = Spec::feed(table.business_key(), SEQUENCE).bad_rows(BadRows::Quarantine);
         return spec.track(table.tracked()).latest_in_run(table.untracked()).build();
     }
-    let mut spec = Spec::snapshot(table.business_key()).track(table.tracked()).latest_in_run(table.untracked());
-    if table.by_hospital {
-        spec = spec.scope(HOSPITAL);
-    }
+    let mut absence = Absence::close().within(table.by_hospital.then_some(HOSPITAL));
     if let Some(share) = max_delete_share {
-        spec = spec.max_delete_ratio(share);
+        absence = absence.max_ratio(share);
     }
-    spec.build()
+    let spec = Spec::snapshot(table.business_key()).bad_rows(BadRows::Quarantine).deletes(absence);
+    spec.track(table.tracked()).latest_in_run(table.untracked()).build()
 }
 
 fn clean_rows(table: &Table, file: &CheckedFile, feed: bool) -> Result<RecordBatch, ArrowError> {
@@ -296,14 +328,11 @@ fn keys_of_bad(table: &Table, file: &CheckedFile) -> Result<RecordBatch, ArrowEr
     rows.project(&positions)
 }
 
-/// For which hospitals the load says what is absent.
-fn complete(table: &Table, files: &[CheckedFile]) -> Complete {
-    let whole = files.iter().filter(|f| f.is_complete(table.key().name));
-    match table.by_hospital {
-        true => Complete::Only(whole.map(|f| f.file.hospital.clone()).collect()),
-        false if whole.count() == files.len() => Complete::Everything,
-        false => Complete::Nothing,
-    }
+/// The hospitals whose files say what is absent.
+fn whole_hospitals(table: &Table, files: &[CheckedFile]) -> Result<[RecordBatch; 1], ArrowError> {
+    let whole = files.iter().filter(|f| f.is_complete(table.key().name)).map(|f| &f.file.hospital);
+    let hospitals = Arc::new(StringArray::from_iter_values(whole)) as ArrayRef;
+    Ok([RecordBatch::try_from_iter([(HOSPITAL, hospitals)])?])
 }
 
 /// `(file, row in its model, reason)` of what the engine refused.
@@ -314,6 +343,7 @@ fn refused(files: &[CheckedFile], merged: &Merged) -> Vec<(usize, usize, Reason)
         RefusalCode::Conflict => "another row has the same key and sequence, and other values",
         RefusalCode::NullKey => "the key is missing",
         RefusalCode::NullSequence => "the watermark is missing",
+        RefusalCode::BeyondHorizon => "the row is too late to enter history",
     };
     let refused = merged.refused.iter().map(|r| (r.row, reason(r.code)));
     // A good row beside a bad one of its key: which of the two is right is for the hospital to say.
@@ -357,6 +387,13 @@ fn engine(table: &Table, error: &rcm_scd2::Error) -> Problem {
             .hint("deliver the table again; if it is right, raise [run] max_delete_share for this run"),
         rcm_scd2::Error::LateSnapshot { .. } => Problem::new(Class::Gate, place, error.to_string())
             .hint("run with an --as-of later than what the table holds"),
+        rcm_scd2::Error::SpecDiffers { .. }
+        | rcm_scd2::Error::MissingColumn { .. }
+        | rcm_scd2::Error::BrokenHistory { .. }
+        | rcm_scd2::Error::BrokenHidden { .. }
+        | rcm_scd2::Error::HiddenUncovered { .. } => Problem::new(Class::Failed, place, error.to_string()).hint(
+            format!("`rcm run --full-refresh --select {}` rebuilds the table from the bronze archive", table.name),
+        ),
         _ => Problem::new(Class::Failed, place, error.to_string()),
     }
 }

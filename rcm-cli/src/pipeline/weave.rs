@@ -1,9 +1,11 @@
 //! What the engine decided, woven into the rows of a silver table.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray, UInt64Array,
+    new_null_array,
 };
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{SortColumn, and_not, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use rcm_core::model::{Table, instant, silver_schema};
@@ -24,49 +26,34 @@ pub(super) fn weave(
     merged: &Merged,
     by: &Signature<'_>,
 ) -> Result<RecordBatch, ArrowError> {
-    let closes: BTreeMap<usize, i64> = merged.closes.iter().map(|c| (c.row, c.valid_to)).collect();
     let withdrawn: HashSet<usize> = merged.withdrawals.iter().copied().collect();
-
-    let valid_to = timestamps(history, VALID_TO)?;
-    let modified = timestamps(history, "modified_at")?;
-    let runs = history
-        .column_by_name("run_id")
-        .map(|c| c.as_string::<i32>().clone())
-        .unwrap_or_else(|| StringArray::from(Vec::<&str>::new()));
-    let current = history
-        .column_by_name(IS_CURRENT)
-        .map(|c| c.as_boolean().clone())
-        .unwrap_or_else(|| BooleanArray::from(Vec::<bool>::new()));
-    let rows = 0..history.num_rows();
-    let old = |array: &TimestampMicrosecondArray, row: usize| array.is_valid(row).then(|| array.value(row));
-    let closed: [(&str, ArrayRef); 4] = [
-        (VALID_TO, at(rows.clone().map(|r| closes.get(&r).copied().or_else(|| old(&valid_to, r))))),
-        (
-            IS_CURRENT,
-            Arc::new(
-                rows.clone().map(|r| Some(current.value(r) && !closes.contains_key(&r))).collect::<BooleanArray>(),
-            ),
-        ),
-        (
-            "modified_at",
-            at(rows.clone().map(|r| if closes.contains_key(&r) { Some(by.as_of) } else { old(&modified, r) })),
-        ),
-        (
-            "run_id",
-            Arc::new(
-                rows.clone()
-                    .map(|r| Some(if closes.contains_key(&r) { by.run_id } else { runs.value(r) }))
-                    .collect::<StringArray>(),
-            ),
-        ),
-    ];
-    let kept = UInt64Array::from_iter_values(rows.filter(|r| !withdrawn.contains(r)).map(|r| r as u64));
-    let kept = take_record_batch(&with(history, &closed)?, &kept)?;
+    let kept = (0..history.num_rows()).filter(|row| !withdrawn.contains(row)).map(|row| row as u64);
+    let kept = take_record_batch(&closed(history, merged, by)?, &UInt64Array::from_iter_values(kept))?;
 
     let opened = opened(table, history, merged, by)?;
     let mut order = table.business_key();
     order.push(VALID_FROM);
     sorted(&concat_batches(&Arc::new(silver_schema(table)), &[kept, opened])?, &order)
+}
+
+/// History with the engine's closes.
+fn closed(history: &RecordBatch, merged: &Merged, by: &Signature<'_>) -> Result<RecordBatch, ArrowError> {
+    let ends: HashMap<usize, i64> = merged.closes.iter().map(|c| (c.row, c.valid_to)).collect();
+    let ends = (0..history.num_rows()).map(|row| ends.get(&row).copied());
+    let closes: BooleanArray = ends.clone().map(|end| Some(end.is_some())).collect();
+    let column = |name| named(history, name);
+    let replaced = [
+        (VALID_TO, zip(&closes, &at(ends), &column(VALID_TO)?)?),
+        (IS_CURRENT, Arc::new(and_not(column(IS_CURRENT)?.as_boolean(), &closes)?) as ArrayRef),
+        ("modified_at", zip(&closes, &Scalar::new(at([Some(by.as_of)])), &column("modified_at")?)?),
+        ("run_id", zip(&closes, &StringArray::new_scalar(by.run_id), &column("run_id")?)?),
+    ];
+    let schema = history.schema();
+    let columns = schema.fields().iter().zip(history.columns()).map(|(field, old)| {
+        replaced.iter().find(|(name, _)| name == field.name()).map_or_else(|| old.clone(), |(_, new)| new.clone())
+    });
+    let columns = columns.collect();
+    RecordBatch::try_new(schema, columns)
 }
 
 /// The engine's opens as silver rows.
@@ -91,18 +78,16 @@ fn opened(
     let added: BTreeMap<&str, ArrayRef> = BTreeMap::from([
         ("is_quarantined", Arc::new(BooleanArray::from(vec![false; n])) as ArrayRef),
         ("inserted_at", at(inserted)),
-        ("modified_at", at((0..n).map(|_| Some(by.as_of)))),
+        ("modified_at", at(vec![Some(by.as_of); n])),
         ("run_id", Arc::new(StringArray::from(vec![by.run_id; n])) as ArrayRef),
         ("surrogate_key", Arc::new(surrogates.clone()) as ArrayRef),
     ]);
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|f| match added.get(f.name().as_str()) {
-            Some(column) => Ok(column.clone()),
-            None => named(opens, f.name()),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let columns = schema.fields().iter().map(|field| match added.get(field.name().as_str()) {
+        Some(column) => column.clone(),
+        // What only a feed has is null in a full table.
+        None => opens.column_by_name(field.name()).cloned().unwrap_or_else(|| new_null_array(field.data_type(), n)),
+    });
+    let columns = columns.collect();
     RecordBatch::try_new(schema, columns)
 }
 
@@ -121,17 +106,8 @@ pub(super) fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch,
     take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
 }
 
-fn with(batch: &RecordBatch, columns: &[(&str, ArrayRef)]) -> Result<RecordBatch, ArrowError> {
-    let schema = batch.schema();
-    let replaced = schema.fields().iter().zip(batch.columns()).map(|(field, old)| {
-        columns.iter().find(|(name, _)| name == field.name()).map_or_else(|| old.clone(), |(_, new)| new.clone())
-    });
-    let replaced = replaced.collect();
-    RecordBatch::try_new(schema, replaced)
-}
-
-fn at(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
-    Arc::new(values.collect::<TimestampMicrosecondArray>().with_data_type(instant()))
+fn at(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.into_iter().collect::<TimestampMicrosecondArray>().with_data_type(instant()))
 }
 
 fn named(batch: &RecordBatch, name: &str) -> Result<ArrayRef, ArrowError> {

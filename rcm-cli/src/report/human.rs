@@ -82,7 +82,7 @@ fn line(load: &LoadReport) -> String {
         (t.changed, "changed"),
         (t.late, "late"),
         (t.no_op, "unchanged"),
-        (t.collapsed, "doubled"),
+        (t.collapsed, "repeated or corrected"),
         (t.quarantined, "quarantined"),
         (load.keys_closed, "closed by absence"),
     ];

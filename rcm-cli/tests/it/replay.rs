@@ -37,6 +37,34 @@ fn two_drops_in_one_run_and_in_two_give_the_same_history() {
 }
 
 #[test]
+fn silver_says_which_file_brought_a_version() {
+    let project = Project::after_day1();
+    for (path, content) in drops(&project) {
+        project.write(path, &content);
+    }
+    project.ok(&["run", "--as-of", "2026-07-02"]);
+    let of = "SELECT CAST(source_read_at AS DATE), source_place FROM silver.claims \
+              WHERE is_current AND hospital = 'hos-a' AND claim_id = 'CLM-000001'";
+    assert_eq!(project.sql(of), ["2026-07-02|1"]);
+    let with = |table: &str| {
+        let count = "COUNT(*), COUNT(source_read_at), COUNT(source_place)";
+        let counts = project.sql(&format!("SELECT {count} FROM silver.{table}")).remove(0);
+        counts.split('|').map(|n| n.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert!(with("claims").iter().all(|n| *n == with("claims")[0]), "{:?}", with("claims"));
+    assert_eq!(with("departments")[1..], [0, 0], "a full table has no order of files");
+}
+
+#[test]
+fn full_tables_keep_a_ledger_and_incremental_ones_do_not() {
+    let project = Project::after_day1();
+    let tables = project.newest().unwrap().tables;
+    let parts = |table: &str| tables[table].state.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(parts("silver/departments"), ["ledger", "state"]);
+    assert!(!parts("silver/claims").contains(&"ledger".to_owned()));
+}
+
+#[test]
 fn two_runs_at_one_instant_count_on() {
     let (together, apart) = (Project::after_day1(), Project::after_day1());
     for (path, content) in drops(&together) {

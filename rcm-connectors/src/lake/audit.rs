@@ -53,7 +53,7 @@ pub struct AuditRow {
     pub rows_late: Option<i64>,
     /// Silver: rows that change nothing.
     pub rows_noop: Option<i64>,
-    /// Silver: exact duplicates within the load.
+    /// Silver: rows that another row of the load repeats or corrects.
     pub rows_collapsed: Option<i64>,
     /// Silver: rows held back, rejected lines included.
     pub rows_quarantined: Option<i64>,

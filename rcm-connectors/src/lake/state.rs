@@ -18,9 +18,10 @@ pub struct ReadFile {
     pub file: String,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// Instant of the run that first read it: the second sequence of its rows.
+    /// Instant of the run that first read it: the second sequence of its rows (silver's `source_read_at`).
     pub as_of: String,
-    /// Its place in name order among the files of its line at that instant: the third sequence.
+    /// Its place in name order among the files of its line at that instant: the third sequence
+    /// (silver's `source_place`).
     pub place: u64,
     /// The run that read it.
     pub run_id: String,

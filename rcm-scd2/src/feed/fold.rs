@@ -1,174 +1,305 @@
 //! The history of one key, recomputed from all its observations and compared with what is there.
 
-use super::{Changes, Event, Events, Observations, Past};
-use crate::history::{Interval, check_neighbours};
-use crate::opens::Open;
-use crate::{Close, Error, Fault, Outcome, RefusalCode, Refused};
+use super::events::{Event, Stored};
+use super::{Changes, DELETE, FIRST, Feed, Hidden, INNER, OPENER};
+use crate::cells::At;
+use crate::history::{Row, check_neighbours};
+use crate::opens::Span;
+use crate::{Close, Error, Outcome};
 
-/// A maximal run of counting events with equal tracked values: positions in the list of those that count.
-struct Run {
-    first: usize,
-    last: usize,
-    from: i64,
-    to: Option<i64>,
+/// A version as it should be.
+struct Version {
+    span: Span,
+    /// The event that opens it: an upsert, or of a marker the delete. `None`: the key was inferred.
+    opener: Option<usize>,
+    /// The delete that ends it.
+    ended_by: Option<usize>,
+    /// The row of history that starts when it does.
+    old: Option<Row>,
+    /// Whether that row has its flags and tracked cells, and whether it has all its cells.
+    stays: bool,
+    same: bool,
 }
 
-/// What is there of a key, in order of `valid_from`.
-struct Old<'a> {
-    rows: &'a [(usize, Interval, usize)],
-    past: &'a Past,
-    events: &'a Events<'a>,
+/// All versions of a key, and for each event the version that shows it.
+#[derive(Default)]
+struct Folded {
+    versions: Vec<Version>,
+    /// For each version the place of the cells of each slot.
+    places: Vec<At>,
+    shown_in: Vec<Option<usize>>,
 }
 
-impl<'a> Old<'a> {
-    fn starting_at(&self, from: i64) -> Option<&'a (usize, Interval, usize)> {
-        let found = self.rows.binary_search_by_key(&from, |(_, interval, _)| interval.from);
-        found.ok().map(|at| &self.rows[at])
-    }
+/// The slots of keys and of further sequences; those of the columns follow.
+pub(super) const KEY: usize = 0;
+pub(super) const FURTHER: usize = 1;
+pub(super) const VALUES: usize = 2;
 
-    fn tracks(&self, value: usize, event: &Event) -> bool {
-        self.events.tracked.get(event.value) == self.past.tracked.get(value)
-    }
-
-    fn shows(&self, value: usize, event: &Event) -> bool {
-        self.events.latest.get(event.value) == self.past.latest.get(value)
-    }
-}
-
-impl Observations {
+impl Feed<'_> {
     /// Recomputes the history of one key and says how it differs from what is there.
-    pub(super) fn fold(
+    pub(crate) fn fold(
         &self,
-        group: &[Event],
-        events: &Events,
-        past: &Past,
+        rows: &[Row],
+        hidden: &[At],
+        incoming: Vec<Event>,
         changes: &mut Changes,
     ) -> Result<(), Error> {
-        let accepted = self.accept(group, events, changes)?;
-        if accepted.iter().all(|event| event.at < self.stored) {
-            return Ok(());
-        }
-        let Some(key) = group.first().map(|event| event.key) else { return Ok(()) };
-        let old = Old { rows: &past.rows[past.begins[key]..past.begins[key + 1]], past, events };
-        self.check_past(old.rows, &accepted)?;
+        check_neighbours(self.history, rows)?;
+        let mut stored = self.read_back(rows, hidden)?;
+        let known = stored.events.last().map(|event| event.at);
+        let events = self.before(&mut stored, changes);
+        let first_load = self.first_load && incoming.iter().any(|event| !event.delete);
+        let counting = self.accept(events, incoming, changes);
 
-        // Of one valid time only the greatest counts: the last one, as the events are in order of their sequence.
-        let same_instant = accepted.chunk_by(|a, b| a.instant == b.instant);
-        let counting: Vec<&Event> = same_instant.filter_map(|same| same.last().copied()).collect();
-        let runs = runs_of(&counting, events);
-        write(&counting, &runs, &old, changes);
-        self.judge(&accepted, &counting, &runs, &old, changes);
+        let first = stored.first.is_some() || first_load && counting.iter().any(|event| !event.delete);
+        if first
+            && stored.first.is_none()
+            && let Some(event) = counting.first()
+        {
+            changes.hidden_adds.push(Hidden { kind: FIRST, ..Hidden::of(event) });
+        }
+        let anchors = [self.epoch, first.then_some(0), stored.member.map(|(since, _)| since)];
+        let mut folded = self.versions(&counting);
+        if let (Some(version), Some(false)) = (folded.versions.first_mut(), counting.first().map(|event| event.delete))
+        {
+            version.span.from = anchors.into_iter().flatten().fold(version.span.from, i64::min);
+        }
+        if let (true, Some((from, record))) = (folded.versions.is_empty(), stored.member) {
+            folded.push(Span { from, to: None, deleted: false, inferred: true }, None, self.only_key(record));
+        }
+        let before = (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len());
+        self.write(&mut folded, rows, changes);
+        self.remember(&counting, &folded, changes);
+        let after = (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len());
+        self.judge(&counting, &folded, rows, known, before != after, changes);
+
+        let lives = folded.versions.last().is_some_and(|last| last.span.to.is_none() && !last.span.deleted);
+        if rows.last().is_some_and(Row::is_live) && !lives {
+            changes.ended += 1;
+        }
         Ok(())
     }
 
-    /// Says what became of each new event. It has an effect if it begins a version that was not there, takes one away
-    /// that was, or shows its untracked values in one that stays: every difference is the effect of some new event.
-    fn judge(&self, accepted: &[&Event], counting: &[&Event], runs: &[Run], old: &Old, changes: &mut Changes) {
-        let newest_stored = accepted.iter().rfind(|event| event.at < self.stored);
-        let newest_stored = newest_stored.map(|event| self.sequences.get(event.at));
-        for run in runs {
-            let begins = counting[run.first];
-            let stays = old.starting_at(run.from).filter(|(_, _, value)| old.tracks(*value, begins));
-            for (at, event) in counting.iter().enumerate().take(run.last + 1).skip(run.first) {
-                if event.at < self.stored {
+    /// The stored events, without those that are to be as if they had not been.
+    fn before(&self, stored: &mut Stored, changes: &mut Changes) -> Vec<Event> {
+        let mut events = std::mem::take(&mut stored.events);
+        let Some(until) = self.until else { return events };
+        let mut forget = |record: At| changes.hidden_removes.push(self.hidden.position(record));
+        events.retain(|event| {
+            let stays = event.at < until;
+            event.hidden.filter(|_| !stays).into_iter().for_each(|(record, _)| forget(record));
+            stays
+        });
+        if let Some((_, record)) = stored.member.filter(|(since, _)| *since >= until) {
+            forget(record);
+            stored.member = None;
+        }
+        if events.is_empty() {
+            stored.first.take().into_iter().for_each(forget);
+        }
+        events
+    }
+
+    /// Runs of upserts with equal tracked cells, ended by the next other one or by a delete.
+    fn versions(&self, counting: &[Event]) -> Folded {
+        let mut folded = Folded { shown_in: vec![None; counting.len()], ..Folded::default() };
+        let width = self.slots.len();
+        let mut carried = vec![At::NOWHERE; width];
+        let mut newest: Vec<At> = Vec::new();
+        let mut live = false;
+        for (number, event) in counting.iter().enumerate() {
+            let last = folded.versions.len().wrapping_sub(1);
+            if event.delete {
+                carried.fill(At::NOWHERE);
+                if live {
+                    folded.versions[last].span.to = Some(event.at);
+                    folded.versions[last].ended_by = Some(number);
+                    if self.markers {
+                        let span = Span { from: event.at, to: None, deleted: true, inferred: false };
+                        let places = folded.places[last * width..].to_vec();
+                        folded.push(span, Some(number), places);
+                        folded.places[(last + 1) * width + FURTHER] = event.further;
+                        folded.shown_in[number] = Some(last + 1);
+                    } else {
+                        folded.shown_in[number] = Some(last);
+                    }
+                }
+                live = false;
+                continue;
+            }
+            (carried[KEY], carried[FURTHER]) = (event.tracked, event.further);
+            for (slot, carried) in carried.iter_mut().enumerate().skip(VALUES) {
+                if !self.is_ignored(event, slot) {
+                    *carried = if self.slots[slot].tracked { event.tracked } else { event.rest };
+                }
+            }
+            folded.shown_in[number] = Some(last);
+            let values = VALUES..width;
+            let same = |slot: usize| self.slot_equal(slot, folded.places[last * width + slot], carried[slot]);
+            if live && values.clone().filter(|slot| self.slots[*slot].tracked).all(same) {
+                for slot in values.filter(|slot| !self.slots[*slot].tracked) {
+                    folded.places[last * width + slot] = carried[slot];
+                }
+            } else {
+                if let Some(open) = folded.versions.last_mut().filter(|last| last.span.to.is_none()) {
+                    open.span.to = Some(event.at);
+                }
+                let span = Span { from: event.at, to: None, deleted: false, inferred: false };
+                folded.push(span, Some(number), carried.iter().copied());
+                folded.shown_in[number] = Some(folded.versions.len() - 1);
+                live = true;
+            }
+            newest.clone_from(&carried);
+        }
+        if !newest.is_empty() {
+            for slot in (VALUES..width).filter(|slot| self.slots[*slot].all_versions) {
+                folded.places.iter_mut().skip(slot).step_by(width).for_each(|place| *place = newest[slot]);
+            }
+        }
+        folded
+    }
+
+    /// Makes what is there what it should be: rows that are right already stay as they are.
+    fn write(&self, folded: &mut Folded, rows: &[Row], changes: &mut Changes) {
+        let width = self.slots.len();
+        let mut rows = rows.iter().peekable();
+        for (number, version) in folded.versions.iter_mut().enumerate() {
+            while let Some(gone) = rows.next_if(|row| row.from < version.span.from) {
+                changes.withdrawals.push(self.history.position(gone.at));
+            }
+            let places = &folded.places[number * width..(number + 1) * width];
+            let Span { from, to, deleted, inferred } = version.span;
+            version.old = rows.next_if(|row| row.from == from).copied();
+            if let Some(old) = version.old {
+                let equal = |tracked: bool| {
+                    let slots = (VALUES..width).filter(|slot| self.slots[*slot].tracked == tracked);
+                    slots.into_iter().all(|slot| self.slot_equal(slot, old.at, places[slot]))
+                };
+                version.stays = old.deleted == deleted && old.inferred == inferred && equal(true);
+                version.same = version.stays && equal(false) && (old.to == to || old.to.is_none());
+                if version.same {
+                    let ends = to.filter(|_| old.to.is_none());
+                    let row = self.history.position(old.at);
+                    changes.closes.extend(ends.map(|valid_to| Close { row, valid_to }));
                     continue;
                 }
-                let same_versions = match old.starting_at(event.instant) {
-                    Some((_, _, value)) => at == run.first && old.tracks(*value, event),
-                    None => at != run.first,
-                };
-                let shows = at == run.last && stays.is_some_and(|(_, _, value)| !old.shows(*value, event));
-                let outcome = match newest_stored {
-                    None if at == 0 => Outcome::New,
-                    _ if same_versions && !shows => Outcome::NoOp,
-                    Some(newest) if self.sequences.get(event.at) < newest => Outcome::Late,
-                    _ => Outcome::Changed,
-                };
-                changes.outcomes.push((event.at - self.stored, outcome));
+                changes.withdrawals.push(self.history.position(old.at));
+            }
+            changes.opens.push(version.span, places.iter().copied());
+        }
+        changes.withdrawals.extend(rows.map(|gone| self.history.position(gone.at)));
+    }
+
+    /// What the rows as they are now cannot carry goes to hidden state, and what they can leaves it.
+    fn remember(&self, counting: &[Event], folded: &Folded, changes: &mut Changes) {
+        for (number, event) in counting.iter().enumerate() {
+            let needed = match folded.shown_in[number] {
+                None => Some((DELETE, String::new())).filter(|_| event.delete),
+                Some(version) => self.lacking(number, event, folded, version),
+            };
+            match (event.hidden, needed) {
+                (Some((record, kind)), Some((needed, bits)))
+                    if kind == needed && self.bits(record).unwrap_or_default() == bits.as_bytes() => {}
+                (hidden, needed) => {
+                    changes.hidden_removes.extend(hidden.map(|(record, _)| self.hidden.position(record)));
+                    changes.hidden_adds.extend(needed.map(|(kind, bits)| Hidden { kind, bits, ..Hidden::of(event) }));
+                }
             }
         }
     }
 
-    /// The observations of a key, one for each sequence; rows of the load that repeat or contradict one are set aside.
-    fn accept<'e>(&self, group: &'e [Event], events: &Events, changes: &mut Changes) -> Result<Vec<&'e Event>, Error> {
-        let equal = |a: &Event, b: &Event| {
-            events.tracked.get(a.value) == events.tracked.get(b.value)
-                && events.latest.get(a.value) == events.latest.get(b.value)
+    /// The hidden row that an event needs beside the version that shows it.
+    fn lacking(&self, number: usize, event: &Event, folded: &Folded, at: usize) -> Option<(u8, String)> {
+        let width = self.slots.len();
+        let version = &folded.versions[at];
+        let shown = |slot: usize| match version.old.filter(|_| version.same) {
+            Some(old) => old.at,
+            None => folded.places[at * width + slot],
         };
-        let mut accepted = Vec::with_capacity(group.len());
-        for same in group.chunk_by(|a, b| self.sequences.get(a.at) == self.sequences.get(b.at)) {
-            let [first, others @ ..] = same else { continue };
-            let refuse = |event: &Event| Refused { row: event.at - self.stored, code: RefusalCode::Conflict };
-            if first.at < self.stored {
-                accepted.push(first);
-                for other in others {
-                    if other.at < self.stored {
-                        let fault = Fault::StoredTwice { other: first.at };
-                        return Err(Error::BrokenHidden { row: other.at, fault });
-                    }
-                    if !equal(first, other) {
-                        changes.refused.push(refuse(other));
-                    }
-                }
-            } else if others.iter().all(|other| equal(first, other)) {
-                accepted.push(first);
-                changes.remembered.push(first.at);
-                changes.outcomes.extend(others.iter().map(|other| (other.at - self.stored, Outcome::Collapsed)));
-            } else {
-                changes.refused.extend(same.iter().map(refuse));
-            }
+        let numbers_shown = self.compare_further(shown(FURTHER), event.further).is_eq();
+        if event.delete {
+            let carried = if version.span.deleted { numbers_shown } else { self.further.is_empty() };
+            return (!carried).then(|| (DELETE, String::new()));
         }
-        Ok(accepted)
+        let unauthored = self.ignoring_tracked.iter().filter(|column| {
+            let place = folded.places[at * width + self.slot_of[**column]];
+            !self.columns[**column].is_null(place) && self.is_null(event, **column)
+        });
+        let bits = unauthored.map(|column| self.escaped[*column].as_str()).collect::<Vec<_>>().join("\t");
+        if version.opener != Some(number) {
+            return Some((INNER, bits));
+        }
+        let untracked = (VALUES..width).filter(|slot| !self.slots[*slot].tracked);
+        let all_shown = untracked.into_iter().all(|slot| self.slot_equal(slot, shown(slot), event.rest));
+        let carried = version.span.from == event.at && numbers_shown && all_shown && bits.is_empty();
+        (!carried).then_some((OPENER, bits))
     }
 
-    /// A version whose opening observation is not stored would silently vanish, so it is an error.
-    fn check_past(&self, old: &[(usize, Interval, usize)], accepted: &[&Event]) -> Result<(), Error> {
-        old.windows(2).try_for_each(|pair| check_neighbours(&pair[0].1, &pair[1].1))?;
-        let mut stored = accepted.iter().filter(|event| event.at < self.stored).map(|event| event.instant);
-        for (_, interval, _) in old {
-            if !stored.any(|instant| instant == interval.from) {
-                return Err(Error::HiddenLacks { row: interval.row });
+    /// Says what became of each event of the load: those have an effect that open or end a version where none opened or
+    /// ended, or whose untracked cells are shown now.
+    fn judge(
+        &self,
+        counting: &[Event],
+        folded: &Folded,
+        rows: &[Row],
+        known: Option<i64>,
+        changed: bool,
+        changes: &mut Changes,
+    ) {
+        let mut effect = vec![false; counting.len()];
+        if changed {
+            self.effects(counting, folded, rows, &mut effect);
+        }
+        if changed && !(0..counting.len()).any(|number| effect[number] && counting[number].load.is_some()) {
+            // What changed was said by an event that this one replaces.
+            let last = counting.iter().rposition(|event| event.load.is_some());
+            last.into_iter().for_each(|number| effect[number] = true);
+        }
+        let opens = folded.versions.iter().find(|version| !version.span.deleted && !version.span.inferred);
+        let new = opens.filter(|_| known.is_none()).and_then(|version| version.opener);
+        for (number, event) in counting.iter().enumerate() {
+            let outcome = match known {
+                _ if new == Some(number) => Outcome::New,
+                _ if !effect[number] => Outcome::NoOp,
+                Some(newest) if event.at < newest => Outcome::Late,
+                _ => Outcome::Changed,
+            };
+            changes.say(event, outcome);
+        }
+    }
+
+    fn effects(&self, counting: &[Event], folded: &Folded, rows: &[Row], effect: &mut [bool]) {
+        let width = self.slots.len();
+        for (number, version) in folded.versions.iter().enumerate() {
+            if let (false, Some(opener)) = (version.stays, version.opener) {
+                effect[opener] = true;
+            }
+            if let Some(end) = version.ended_by
+                && !rows.iter().any(|row| !row.deleted && row.to == Some(counting[end].at))
+            {
+                effect[end] = true;
+            }
+            let before = version.old.filter(|_| version.stays).map(|old| old.at);
+            let before = before.or(version.opener.map(|opener| counting[opener].rest));
+            for slot in (VALUES..width).filter(|slot| !self.slots[*slot].tracked) {
+                let place = folded.places[number * width + slot];
+                if before.is_some_and(|before| !self.slot_equal(slot, before, place)) {
+                    let shows = |event: &Event| event.load.is_some() && event.rest == place;
+                    counting.iter().position(shows).into_iter().for_each(|event| effect[event] = true);
+                }
             }
         }
-        Ok(())
+        let starts = |from: i64| folded.versions.iter().any(|version| version.span.from == from);
+        for gone in rows.iter().filter(|row| !starts(row.from)) {
+            let here = counting.iter().position(|event| event.at == gone.from);
+            here.into_iter().for_each(|event| effect[event] = true);
+        }
     }
 }
 
-fn runs_of(counting: &[&Event], events: &Events) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (at, event) in counting.iter().enumerate() {
-        let from = event.instant;
-        match runs.last_mut() {
-            Some(run) if events.tracked.get(counting[run.first].value) == events.tracked.get(event.value) => {
-                run.last = at;
-            }
-            before => {
-                if let Some(run) = before {
-                    run.to = Some(from);
-                }
-                runs.push(Run { first: at, last: at, from, to: None });
-            }
-        }
+impl Folded {
+    fn push(&mut self, span: Span, opener: Option<usize>, places: impl IntoIterator<Item = At>) {
+        self.versions.push(Version { span, opener, ended_by: None, old: None, stays: false, same: false });
+        self.places.extend(places);
     }
-    runs
-}
-
-/// Makes what is there what it should be: rows that are right already stay as they are.
-fn write(counting: &[&Event], runs: &[Run], old: &Old, changes: &mut Changes) {
-    for run in runs {
-        let (first, last) = (counting[run.first], counting[run.last]);
-        let there = old.starting_at(run.from);
-        let same_values = there.filter(|(_, _, value)| old.tracks(*value, first) && old.shows(*value, last));
-        match (same_values.map(|(_, interval, _)| (interval.row, interval.to)), run.to) {
-            (Some((_, was)), to) if was == to => {}
-            (Some((row, None)), Some(valid_to)) => changes.closes.push(Close { row, valid_to }),
-            _ => {
-                changes.withdrawals.extend(there.map(|(_, interval, _)| interval.row));
-                changes.opens.push(Open { first: first.at, last: last.at, from: run.from, to: run.to });
-            }
-        }
-    }
-    let starts = |from: i64| runs.binary_search_by_key(&from, |run| run.from).is_ok();
-    let vanished = old.rows.iter().filter(|(_, interval, _)| !starts(interval.from));
-    changes.withdrawals.extend(vanished.map(|(_, interval, _)| interval.row));
 }

@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::compute::{cast, take_record_batch};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use rcm_scd2::{BUCKET_HASH_VERSION, Load, buckets, merge};
-
-use crate::tables::{FEED, SNAPSHOT, SNAPSHOT_HISTORY, batch, feed_spec, snapshot_spec, text};
+use rcm_scd2::{BUCKET_HASH_VERSION, buckets};
 
 fn ids(n: usize) -> ArrayRef {
     Arc::new(StringArray::from_iter_values((0..n).map(|id| format!("PAT-{id:06}"))))
@@ -52,44 +50,4 @@ fn what_cannot_be_cut_is_an_error() {
     assert!(buckets(&[ids(1), ids(2)], 4).is_err());
     let nested = arrow::array::new_null_array(&DataType::new_list(DataType::Int8, true), 1);
     assert!(said(buckets(&[nested], 4).unwrap_err()).starts_with("buckets: column `0` has the unsupported type List"));
-}
-
-/// The rows of a batch that fall into a bucket.
-fn in_bucket(rows: &RecordBatch, keys: &[&str], bucket: u32, count: u32) -> RecordBatch {
-    let keys: Vec<ArrayRef> = keys.iter().map(|key| ArrayRef::clone(&rows[*key])).collect();
-    let cut = buckets(&keys, count).unwrap();
-    let mine = (0..rows.num_rows()).filter(|row| cut.value(*row) == bucket).map(|row| row as u64);
-    take_record_batch(rows, &UInt64Array::from_iter_values(mine)).unwrap()
-}
-
-fn lines(batches: &[RecordBatch]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    batches.iter().for_each(|batch| lines.extend(text(batch).lines().map(str::to_owned)));
-    lines.sort();
-    lines
-}
-
-#[test]
-fn merging_bucket_by_bucket_is_merging_at_once() {
-    let rows: String = (0..40).map(|n| format!("k{} {} 1 n{n} p\n", n % 30, n % 7)).collect();
-    let events = batch(FEED, &rows);
-    let whole = merge(&feed_spec(), &[], &[], &Load::new(std::slice::from_ref(&events), 0)).unwrap();
-    let part = |bucket| {
-        let events = [in_bucket(&events, &["id"], bucket, 5)];
-        merge(&feed_spec(), &[], &[], &Load::new(&events, 0)).unwrap().opens
-    };
-    assert_eq!(lines(&(0..5).map(part).collect::<Vec<_>>()), lines(&[whole.opens]));
-
-    let history = batch(SNAPSHOT_HISTORY, &(0..30).map(|n| format!("H1 k{n} old p 10 -\n")).collect::<String>());
-    let now = batch(SNAPSHOT, &(0..40).step_by(2).map(|n| format!("H1 k{n} new p\n")).collect::<String>());
-    let merged = |history: RecordBatch, now: RecordBatch| {
-        let merged = merge(&snapshot_spec(), &[history], &[], &Load::new(&[now], 20)).unwrap();
-        (merged.opens, merged.closes.len())
-    };
-    let (opens, closes) = merged(history.clone(), now.clone());
-    let keys = ["hospital", "id"];
-    let parts: Vec<_> =
-        (0..3).map(|b| merged(in_bucket(&history, &keys, b, 3), in_bucket(&now, &keys, b, 3))).collect();
-    assert_eq!(parts.iter().map(|(_, closes)| closes).sum::<usize>(), closes);
-    assert_eq!(lines(&parts.into_iter().map(|(opens, _)| opens).collect::<Vec<_>>()), lines(&[opens]));
 }

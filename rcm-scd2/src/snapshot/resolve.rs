@@ -1,0 +1,220 @@
+//! What each key of the load opens, ends and changes.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::group::{Groups, Standing};
+use super::probe::{ALL_VERSIONS, LATEST, Probed, TRACKED};
+use super::scopes::Scopes;
+use super::{Changes, Snapshot};
+use crate::cells::At;
+use crate::history::{Row, check_neighbours};
+use crate::ledger::Part;
+use crate::opens::Span;
+use crate::{Close, Detect, Disposition, Error, InitialValidFrom, Mode, Outcome};
+
+/// Rows that one task resolves.
+const ROWS: usize = 1 << 15;
+
+/// What became of the rows of the load.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) ignored: u64,
+    pub(crate) clamped: u64,
+    /// Live keys that a row ended.
+    pub(crate) ended: u64,
+    elsewhere: Vec<(usize, Outcome)>,
+}
+
+/// What is there of a key.
+struct Past<'a> {
+    /// In order of `valid_from`.
+    closed: &'a [(u32, Row)],
+    current: Option<(Row, u8)>,
+}
+
+impl Snapshot<'_> {
+    pub(crate) fn resolve(
+        &self,
+        groups: &Groups,
+        scopes: &Scopes,
+        parts: &[(Part, Option<Disposition>)],
+        probed: &Probed,
+    ) -> Result<(Changes, Tally), Error> {
+        let rows = self.load.rows();
+        let tasks: Vec<Range<usize>> = (0..rows).step_by(ROWS).map(|first| first..rows.min(first + ROWS)).collect();
+        let task = |rows: &Range<usize>| {
+            let (mut changes, mut tally) = (Changes::default(), Tally::default());
+            tally.outcomes.extend_from_slice(&groups.outcomes[rows.clone()]);
+            let mut scope_of = scopes.reader();
+            let mut closed = &probed.closed[probed.closed.partition_point(|(rep, _)| (*rep as usize) < rows.start)..];
+            // Where nothing but values counts, an equal row needs no second look.
+            let same_is_no_op = self.sequence.is_none() && self.rows.deletes.is_empty();
+            for rep in rows.clone() {
+                let has_closed = closed.first().is_some_and(|(other, _)| *other as usize == rep);
+                if same_is_no_op && !has_closed && probed.is_unchanged(rep) {
+                    continue;
+                }
+                let mine;
+                (mine, closed) = closed.split_at(closed.iter().take_while(|(other, _)| *other as usize == rep).count());
+                if groups.standing[rep] != Standing::Counts
+                    || parts[scope_of(self.load.at(rep)) as usize].1 != Some(Disposition::Applied)
+                {
+                    continue;
+                }
+                let row = |(position, differs)| (self.intervals.row(self.history.at(position)), differs);
+                let past = Past { closed: mine, current: probed.current(rep).map(row) };
+                let counting = groups.counting(rep);
+                let outcome = self.key(counting, &past, &mut changes, &mut tally)?;
+                // The row that counts may be one of another task's: outcomes are put in place afterwards.
+                match counting == rep {
+                    true => tally.outcomes[rep - rows.start] = outcome,
+                    false => tally.elsewhere.push((counting, outcome)),
+                }
+            }
+            Ok::<_, Error>((changes, tally))
+        };
+        let done = tasks.par_iter().map(task).collect::<Result<Vec<_>, _>>()?;
+        let (mut changes, mut tally) = (Changes::default(), Tally::default());
+        for (part, mut other) in done {
+            changes.append(part);
+            tally.outcomes.append(&mut other.outcomes);
+            tally.elsewhere.append(&mut other.elsewhere);
+            tally.ignored += other.ignored;
+            tally.clamped += other.clamped;
+            tally.ended += other.ended;
+        }
+        for (row, outcome) in std::mem::take(&mut tally.elsewhere) {
+            tally.outcomes[row] = outcome;
+        }
+        Ok((changes, tally))
+    }
+
+    /// One key of the load.
+    fn key(&self, row: usize, past: &Past, changes: &mut Changes, tally: &mut Tally) -> Result<Outcome, Error> {
+        self.check_past(past)?;
+        let at = self.load.at(row);
+        let delete = self.rows.is_delete(row);
+        let sequence = self.rows.instants.get(row).copied();
+        let natural = sequence.map_or(self.as_of, |sequence| sequence.min(self.as_of));
+        let last = past.current.map(|(row, _)| row).or(past.closed.last().map(|(_, row)| *row));
+        let known = last.is_some_and(|last| !last.inferred);
+        let from = match past.current {
+            _ if delete => return self.delete(past, changes, tally),
+            Some((member, _)) if member.inferred => Some(self.first(natural).min(member.from)),
+            Some((live, differs)) if !live.deleted => {
+                let moved =
+                    self.sequence.as_ref().is_some_and(|column| column.compare(at, live.at) == Ordering::Greater);
+                let opens = match self.detect() {
+                    Some(Detect::Sequence) if !moved => {
+                        tally.ignored += u64::from(differs != 0);
+                        return Ok(Outcome::NoOp);
+                    }
+                    Some(Detect::Sequence) => true,
+                    Some(Detect::Values) | None => differs & TRACKED != 0,
+                };
+                opens.then_some(if moved && natural > live.from { natural } else { self.as_of })
+            }
+            Some((marker, _)) => Some(if natural > marker.from { natural } else { self.as_of }),
+            None => match past.closed.last().and_then(|(_, last)| last.to) {
+                Some(ended) if sequence.is_some() => Some(natural.max(ended)),
+                Some(ended) => {
+                    if self.as_of < ended {
+                        self.check_later(ended)?;
+                    }
+                    Some(self.as_of)
+                }
+                None => Some(self.first(natural)),
+            },
+        };
+        let mut changed = self.overwrite_closed(past, at, changes);
+        if let Some((row, differs)) = past.current {
+            changed |= self.current(row, differs, from, at, changes)?;
+        }
+        let Some(from) = from else {
+            return Ok(if changed { Outcome::Changed } else { Outcome::NoOp });
+        };
+        tally.clamped += u64::from(sequence.is_some_and(|sequence| sequence > self.as_of));
+        let span = Span { from, to: None, deleted: false, inferred: false };
+        changes.opens.push(span, self.slots.places(at, at, at, last.map_or(At::NOWHERE, |last| last.at)));
+        Ok(if known { Outcome::Changed } else { Outcome::New })
+    }
+
+    /// What becomes of the current row of a key whose next version starts at `from`, if one does.
+    fn current(&self, row: Row, differs: u8, from: Option<i64>, at: At, changes: &mut Changes) -> Result<bool, Error> {
+        let position = self.history.position(row.at);
+        if row.inferred {
+            changes.withdrawals.push(position);
+            return Ok(true);
+        }
+        if let Some(from) = from.filter(|from| *from <= row.from) {
+            return Err(Error::LateSnapshot { scope: None, as_of: from, latest: row.from });
+        }
+        let overwritten = if row.deleted || from.is_some() { ALL_VERSIONS } else { LATEST | ALL_VERSIONS };
+        if differs & overwritten != 0 {
+            changes.withdrawals.push(position);
+            let latest = if from.is_some() { row.at } else { at };
+            let span = Span { from: row.from, to: from, deleted: row.deleted, inferred: false };
+            changes.opens.push(span, self.slots.places(row.at, latest, at, row.at));
+            return Ok(true);
+        }
+        changes.closes.extend(from.map(|valid_to| Close { row: position, valid_to }));
+        Ok(false)
+    }
+
+    /// Type 1 columns of versions that are not current.
+    fn overwrite_closed(&self, past: &Past, at: At, changes: &mut Changes) -> bool {
+        let before = changes.withdrawals.len();
+        if !self.all_versions.is_empty() {
+            for (_, row) in past.closed {
+                if self.all_versions.iter().any(|column| !column.equal(row.at, at)) {
+                    changes.withdrawals.push(self.history.position(row.at));
+                    let span = Span { from: row.from, to: row.to, deleted: row.deleted, inferred: false };
+                    changes.opens.push(span, self.slots.places(row.at, row.at, at, row.at));
+                }
+            }
+        }
+        changes.withdrawals.len() > before
+    }
+
+    /// A row that says that its key is deleted.
+    fn delete(&self, past: &Past, changes: &mut Changes, tally: &mut Tally) -> Result<Outcome, Error> {
+        let Some((live, _)) = past.current.filter(|(row, _)| row.is_live()) else { return Ok(Outcome::NoOp) };
+        self.check_later(live.from)?;
+        tally.ended += 1;
+        changes.closes.push(Close { row: self.history.position(live.at), valid_to: self.as_of });
+        if self.spec.markers() {
+            let span = Span { from: self.as_of, to: None, deleted: true, inferred: false };
+            changes.opens.push(span, self.slots.places(live.at, live.at, live.at, live.at));
+        }
+        Ok(Outcome::Changed)
+    }
+
+    fn check_past(&self, past: &Past) -> Result<(), Error> {
+        if past.closed.is_empty() {
+            return Ok(());
+        }
+        let current = past.current.map(|(row, _)| row);
+        let mut rows: Vec<Row> = past.closed.iter().map(|(_, row)| *row).chain(current).collect();
+        rows.sort_unstable_by_key(|row| row.from);
+        check_neighbours(self.history, &rows)
+    }
+
+    fn first(&self, natural: i64) -> i64 {
+        match self.spec.initial {
+            InitialValidFrom::Epoch => natural.min(0),
+            InitialValidFrom::EpochFirstLoad if self.first_load => natural.min(0),
+            _ => natural,
+        }
+    }
+
+    fn detect(&self) -> Option<Detect> {
+        match self.spec.mode() {
+            Mode::Snapshot { sequence, .. } => sequence.as_ref().map(|(_, detect)| *detect),
+            Mode::Feed { .. } => None,
+        }
+    }
+}

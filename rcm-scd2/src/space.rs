@@ -1,0 +1,134 @@
+//! All rows of a merge in one numbering: a section each for history, hidden state, the load and so on.
+
+use std::ops::Range;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::DataType;
+
+use crate::Error;
+use crate::cells::{At, Column, Piece};
+use crate::columns::{common, convert, index, plain, same_bytes, unsupported};
+
+/// Where rows come from.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    /// The word for it in messages.
+    pub(crate) place: &'static str,
+    batches: &'a [RecordBatch],
+    /// Number of its first batch.
+    first: usize,
+    /// Position of the first row of each batch, and the number of rows.
+    starts: Vec<usize>,
+}
+
+/// Sections, in the order in which they were given.
+#[derive(Debug)]
+pub(crate) struct Space<'a>(Vec<Section<'a>>);
+
+impl<'a> Space<'a> {
+    pub(crate) fn new(sections: &[(&'static str, &'a [RecordBatch])]) -> Result<Self, Error> {
+        let (mut first, mut rows) = (0, 0);
+        let section = |(place, batches): &(&'static str, &'a [RecordBatch])| {
+            let mut starts = vec![0];
+            for batch in *batches {
+                starts.push(starts[starts.len() - 1] + batch.num_rows());
+            }
+            let section = Section { place, batches, first, starts };
+            first += batches.len();
+            rows += section.rows();
+            section
+        };
+        let space = Space(sections.iter().map(section).collect());
+        // Positions and numbers of batches are 32 bits wide, and one value means "none".
+        if rows.max(first) >= u32::MAX as usize { Err(Error::TooManyRows { rows }) } else { Ok(space) }
+    }
+
+    pub(crate) fn section(&self, section: usize) -> &Section<'a> {
+        &self.0[section]
+    }
+
+    /// A column over all sections, in the narrowest type that holds the values of all; it must be in those `needed`.
+    pub(crate) fn column(&self, name: &str, needed: &[usize]) -> Result<Column, Error> {
+        let mut data_type = DataType::Null;
+        let mut arrays = Vec::new();
+        for (number, section) in self.0.iter().enumerate() {
+            for batch in section.batches {
+                let needed = needed.contains(&number);
+                if !needed && batch.schema_ref().fields().iter().all(|field| field.name() != name) {
+                    arrays.push(None);
+                    continue;
+                }
+                let array = batch.column(index(section.place, batch, name)?);
+                let found =
+                    plain(array.data_type()).ok_or_else(|| unsupported(section.place, name, array.data_type()))?;
+                data_type = common(&data_type, &found).ok_or_else(|| Error::ColumnType {
+                    place: section.place,
+                    column: name.to_owned(),
+                    found: array.data_type().clone(),
+                    expected: data_type.to_string(),
+                })?;
+                arrays.push(Some((section.place, array)));
+            }
+        }
+        let piece = |array: Option<(&'static str, &arrow::array::ArrayRef)>| {
+            let Some((place, array)) = array else { return Ok(Piece::Missing) };
+            let unsupported = || unsupported(place, name, array.data_type());
+            match same_bytes(array.data_type(), &data_type) {
+                true => Piece::of(array).ok_or_else(unsupported),
+                false => Piece::of(&convert(place, array, name, &data_type)?).ok_or_else(unsupported),
+            }
+        };
+        let pieces = arrays.into_iter().map(piece).collect::<Result<_, _>>()?;
+        Ok(Column::new(name, data_type, pieces))
+    }
+
+    pub(crate) fn columns<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n String>,
+        needed: &[usize],
+    ) -> Result<Vec<Column>, Error> {
+        names.into_iter().map(|name| self.column(name, needed)).collect()
+    }
+}
+
+impl<'a> Section<'a> {
+    pub(crate) fn rows(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn batches(&self) -> &'a [RecordBatch] {
+        self.batches
+    }
+
+    /// The place of a row by its position in the section.
+    pub(crate) fn at(&self, position: usize) -> At {
+        // Batches without rows start where the next one does.
+        let batch = self.starts.partition_point(|start| *start <= position) - 1;
+        At { batch: (self.first + batch) as u32, row: (position - self.starts[batch]) as u32 }
+    }
+
+    /// Whether the row is in this section.
+    pub(crate) fn contains(&self, at: At) -> bool {
+        (self.first..self.first + self.batches.len()).contains(&(at.batch as usize))
+    }
+
+    /// The position of one of its rows in the section.
+    pub(crate) fn position(&self, at: At) -> usize {
+        self.starts[at.batch as usize - self.first] + at.row as usize
+    }
+
+    /// For each batch its number over all sections, and the positions of its rows in this one.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u32, Range<usize>)> + '_ {
+        self.starts.windows(2).enumerate().map(|(at, ends)| ((self.first + at) as u32, ends[0]..ends[1]))
+    }
+
+    /// The places of all rows, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = At> + '_ {
+        self.spans().flat_map(|(batch, rows)| (0..rows.len() as u32).map(move |row| At { batch, row }))
+    }
+
+    /// Whether some batch has the column.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.batches.iter().any(|batch| batch.schema_ref().fields().iter().any(|field| field.name() == name))
+    }
+}

@@ -1,0 +1,109 @@
+//! Histories that contradict themselves.
+
+use rcm_scd2::{Absence, Error, Fault, Load, Spec, State, merge, verify};
+
+use crate::tables::batch;
+
+fn snapshots() -> Spec {
+    Spec::snapshot(["id"]).track(["name"]).deletes(Absence::marker()).build().unwrap()
+}
+
+fn feed() -> Spec {
+    let when = rcm_scd2::When::new("gone", "y").marker();
+    Spec::feed(["id"], ["at"]).track(["name"]).deletes(when).build().unwrap()
+}
+
+const HEADER: &str = "id name valid_from valid_to is_current is_deleted";
+
+fn broken() -> Vec<(&'static str, usize, Fault)> {
+    vec![
+        ("a A - - t f", 0, Fault::NullValidFrom),
+        ("a A 1 5 f f\na A 9 9 f f", 1, Fault::EmptyInterval),
+        ("a A 9 5 f f", 0, Fault::EmptyInterval),
+        ("a A 1 5 t f", 0, Fault::CurrentFlag),
+        ("a A 1 - f f", 0, Fault::CurrentFlag),
+        ("a A 1 - - f", 0, Fault::CurrentFlag),
+        ("a A 1 - t -", 0, Fault::NullFlag),
+        ("- A 1 - t f", 0, Fault::NullKey),
+        ("a A 1 5 f f\na B 4 - t f", 1, Fault::Overlap { other: 0 }),
+        ("a B 4 - t f\na A 1 5 f f", 0, Fault::Overlap { other: 1 }),
+        ("a A 1 9 f f\na B 4 6 f f", 1, Fault::Overlap { other: 0 }),
+        ("a A 1 - t f\na B 4 6 f f", 1, Fault::Overlap { other: 0 }),
+        ("a A 1 5 f f\na B 1 - t f", 1, Fault::Overlap { other: 0 }),
+        ("a A 1 - t f\na B 4 - t f", 1, Fault::TwoCurrent { other: 0 }),
+        ("a A 1 - t f\na B 4 - t t", 1, Fault::TwoCurrent { other: 0 }),
+    ]
+}
+
+fn is_of_two_rows(fault: Fault) -> bool {
+    matches!(fault, Fault::Overlap { .. } | Fault::TwoCurrent { .. })
+}
+
+#[track_caller]
+fn finds<T>(found: Result<T, Error>, row: usize, fault: Fault, history: &str) {
+    assert_eq!(found.err(), Some(Error::BrokenHistory { row, fault }), "{history}");
+}
+
+#[test]
+fn a_touched_key_is_found_broken_by_a_merge_and_by_verify() {
+    for (rows, row, fault) in broken() {
+        let state = State::from_history(vec![batch(HEADER, rows)]);
+        finds(verify(&snapshots(), &state.history), row, fault, rows);
+        finds(verify(&feed(), &state.history), row, fault, rows);
+        let load = [batch("id name", "a Z")];
+        finds(merge(&snapshots(), &state, &Load::new(&load, 20)), row, fault, rows);
+        let load = [batch("id at name gone", "a 20 Z n")];
+        finds(merge(&feed(), &state, &Load::new(&load, 0)), row, fault, rows);
+    }
+}
+
+#[test]
+fn an_untouched_key_is_found_broken_by_verify() {
+    for (rows, row, fault) in broken().into_iter().filter(|(.., fault)| is_of_two_rows(*fault)) {
+        let state = State::from_history(vec![batch(HEADER, rows)]);
+        finds(verify(&snapshots(), &state.history), row, fault, rows);
+        let load = [batch("id at name gone", "b 20 Z n")];
+        let merged = merge(&feed(), &state, &Load::new(&load, 0)).unwrap();
+        assert_eq!(merged.counts.new, 1, "L9: it leaves others alone");
+    }
+}
+
+#[test]
+fn corrections_rewinds_and_members_find_a_broken_key() {
+    for (rows, row, fault) in broken() {
+        let state = State::from_history(vec![batch(HEADER, rows)]);
+        let correction = [crate::tables::bare("id name valid_from valid_to", "a Z 20 30")];
+        for spec in [snapshots(), feed()] {
+            finds(rcm_scd2::correct(&spec, &state, &correction), row, fault, rows);
+            if !is_of_two_rows(fault) {
+                finds(rcm_scd2::rewind(&spec, &state, 0), row, fault, rows);
+                finds(rcm_scd2::ensure_members(&spec, &state, &[batch("id", "a")], 1), row, fault, rows);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_are_counted_over_all_batches() {
+    let history = [batch(HEADER, "b B 1 - t f"), batch(HEADER, ""), batch(HEADER, "a A 1 5 f f\na A 4 - t f")];
+    finds(verify(&snapshots(), &history), 2, Fault::Overlap { other: 1 }, "three batches");
+    let history = [batch(HEADER, "b B 1 - t f"), batch(HEADER, "a A 5 5 f f")];
+    finds(verify(&snapshots(), &history), 1, Fault::EmptyInterval, "two batches");
+}
+
+#[test]
+fn null_is_inferred_is_broken() {
+    let spec = Spec::snapshot(["id"]).track(["name"]).build().unwrap();
+    let history = [batch("id name valid_from valid_to is_inferred", "a A 1 - -")];
+    finds(verify(&spec, &history), 0, Fault::NullFlag, "is_inferred");
+}
+
+#[test]
+fn the_open_end_of_a_table_is_checked() {
+    let spec = Spec::snapshot(["id"]).track(["name"]).open_valid_to(99).build().unwrap();
+    let header = "id name valid_from valid_to is_current";
+    verify(&spec, &[batch(header, "a A 1 5 f\na A 5 99 t")]).unwrap();
+    finds(verify(&spec, &[batch(header, "a A 1 - t")]), 0, Fault::CurrentFlag, "null is not its open end");
+    finds(verify(&spec, &[batch(header, "a A 1 99 f")]), 0, Fault::CurrentFlag, "not current");
+    finds(verify(&spec, &[batch(header, "a A 99 99 t")]), 0, Fault::EmptyInterval, "empty");
+}
