@@ -3,15 +3,18 @@
 //! A row is one group of cells after the other, its key first. A group begins with a bit for each null; then come its
 //! cells, those of one width as they are, others with their length in front.
 
+use arrow::buffer::NullBuffer;
 use rayon::prelude::*;
 
-use crate::Error;
 use crate::cells::{Column, Piece};
-use crate::memory::Memory;
+use crate::hash::KEEP;
+use crate::memory::{Memory, Words};
 use crate::space::Section;
 
-/// Rows in one piece of memory.
-const CHUNK: usize = 1 << 16;
+/// Rows that one task writes.
+const RUN: usize = 1 << 14;
+/// Bytes that are read at once where values are short: as many lie behind the last row.
+const NEAR: usize = 16;
 /// Rows that are written column by column: what they take stays in a near cache meanwhile.
 const BLOCK: usize = 256;
 /// A length in one byte, or this and eight bytes.
@@ -20,8 +23,8 @@ const LONG: u8 = u8::MAX;
 pub(crate) struct Arena<'a> {
     keys: &'a [Column],
     bytes: Memory,
-    /// By chunk: where it begins, and where in it each row begins; then where its last row ends.
-    chunks: Vec<(usize, Vec<u32>)>,
+    /// Where each row begins, and where the last one ends.
+    begins: Words,
 }
 
 /// Rows of a batch: which, the first of them, and how many.
@@ -63,58 +66,51 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Arena<'a> {
-    pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Result<Self, Error> {
+    pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Self {
         let groups: Vec<&[Column]> = std::iter::once(keys).chain(groups.iter().copied()).collect();
-        let mut parts: Vec<Vec<Run>> = vec![Vec::new()];
-        let mut room = CHUNK;
+        let mut runs: Vec<Run> = Vec::new();
         for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
-            let mut first = 0;
-            while first < rows.len() {
-                let taken = room.min(rows.len() - first);
-                if let Some(part) = parts.last_mut() {
-                    part.push((batch, first, taken));
-                }
-                (first, room) = (first + taken, room - taken);
-                if room == 0 {
-                    parts.push(Vec::new());
-                    room = CHUNK;
-                }
-            }
+            let firsts = (0..rows.len()).step_by(RUN);
+            runs.extend(firsts.map(|first| (batch, first, RUN.min(rows.len() - first))));
+        }
+        let mut begins = Words::zeros(runs.iter().map(|(.., rows)| rows).sum::<usize>() + 1);
+        let mut rest = begins.view_mut();
+        let mut tasks = Vec::new();
+        for run in &runs {
+            let (mine, others) = rest.split_at_mut(run.2);
+            rest = others;
+            tasks.push((*run, mine));
         }
         // First where each row begins, so that all memory is taken at once and written once.
-        let begins = parts.par_iter().map(|part| begins(&groups, part)).collect::<Result<Vec<_>, Error>>()?;
-        let mut end = 0;
-        let chunks: Vec<(usize, Vec<u32>)> = begins
-            .into_iter()
-            .map(|begins| {
-                let start = end;
-                end += begins.last().map_or(0, |len| *len as usize);
-                (start, begins)
-            })
-            .collect();
-        let mut bytes = Memory::zeros(end);
-        let mut rest = &mut *bytes;
-        let mut tasks = Vec::new();
-        for ((_, begins), part) in chunks.iter().zip(&parts) {
-            let (mine, others) = rest.split_at_mut(begins.last().map_or(0, |len| *len as usize));
-            rest = others;
-            tasks.push((mine, begins, part));
+        let measured: Vec<usize> = tasks.par_iter_mut().map(|(run, begins)| measure(&groups, *run, begins)).collect();
+        let end: usize = measured.iter().sum();
+        if let [last, ..] = rest {
+            *last = (end as u64).to_le_bytes();
         }
-        tasks.into_par_iter().for_each(|(bytes, begins, part)| encode(&groups, part, begins, bytes));
-        Ok(Arena { keys, bytes, chunks })
+        let mut bytes = Memory::zeros(end + NEAR);
+        let (mut rest, mut start) = (&mut *bytes, 0);
+        let mut pieces = Vec::new();
+        for (task, len) in tasks.into_iter().zip(measured) {
+            let (mine, others) = rest.split_at_mut(len);
+            rest = others;
+            pieces.push((task, mine, start));
+            start += len;
+        }
+        let write = |((run, begins), bytes, start): ((Run, &mut [[u8; 8]]), &mut [u8], usize)| {
+            encode(&groups, run, begins, bytes, start);
+        };
+        pieces.into_par_iter().for_each(write);
+        Arena { keys, bytes, begins }
     }
 
     #[inline]
     pub(crate) fn begin(&self, row: usize) -> usize {
-        let (start, begins) = &self.chunks[row / CHUNK];
-        start + begins[row % CHUNK] as usize
+        u64::from_le_bytes(self.begins.view()[row]) as usize
     }
 
     /// All cells of a row: equal exactly when the rows are equal in all groups.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
-        let (start, begins) = &self.chunks[row / CHUNK];
-        let (begin, end) = (begins[row % CHUNK] as usize, begins[row % CHUNK + 1] as usize);
-        &self.bytes[start + begin..start + end]
+        &self.bytes[self.begin(row)..self.begin(row + 1)]
     }
 
     /// Brings rows near before they are compared: all misses at once.
@@ -142,23 +138,10 @@ impl<'a> Arena<'a> {
         }
         for (number, (piece, width)) in group.0.iter().enumerate() {
             match (piece, width) {
-                (Piece::Fixed(_, bytes, None), Some(4)) => {
-                    self.column(number, pairs, Some(4), |row| {
-                        bytes[4 * row..].first_chunk::<4>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Fixed(_, bytes, None), Some(8)) => {
-                    self.column(number, pairs, Some(8), |row| {
-                        bytes[8 * row..].first_chunk::<8>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Fixed(_, bytes, None), Some(16)) => {
-                    self.column(number, pairs, Some(16), |row| {
-                        bytes[16 * row..].first_chunk::<16>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Text(offsets, bytes, None), None) => self
-                    .column(number, pairs, None, |row| Some(&bytes[offsets[row] as usize..offsets[row + 1] as usize])),
+                (Piece::Fixed(4, values, nulls), _) => self.fixed::<4>(number, pairs, values, nulls.as_ref()),
+                (Piece::Fixed(8, values, nulls), _) => self.fixed::<8>(number, pairs, values, nulls.as_ref()),
+                (Piece::Fixed(16, values, nulls), _) => self.fixed::<16>(number, pairs, values, nulls.as_ref()),
+                (Piece::Text(offsets, values, nulls), _) => self.texts(number, pairs, offsets, values, nulls.as_ref()),
                 (piece, Some(width)) => self.column(number, pairs, Some(*width), |row| piece.value(row)),
                 (piece, None) => self.column(number, pairs, None, |row| piece.value(row)),
             }
@@ -185,51 +168,77 @@ impl<'a> Arena<'a> {
                 None => length(bytes, pair.cursor),
             };
             pair.cursor = start + len;
-            pair.equal &= value.is_some_and(|value| same(value, &bytes[start..start + len]));
+            pair.equal &= value.is_some_and(|value| *value == bytes[start..start + len]);
         }
     }
-}
 
-fn begins(groups: &[&[Column]], runs: &[Run]) -> Result<Vec<u32>, Error> {
-    let rows: usize = runs.iter().map(|(.., rows)| rows).sum();
-    let mut lengths = Vec::with_capacity(rows);
-    for (batch, first, rows) in runs {
-        let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, *batch)).collect();
-        let start = lengths.len();
-        lengths.resize(start + rows, groups.iter().map(Group::nulls).sum::<usize>());
-        for (piece, width) in groups.iter().flat_map(|group| &group.0) {
-            add_lengths(piece, *width, *first, &mut lengths[start..]);
-        }
-    }
-    let mut end = 0_usize;
-    let mut begins = Vec::with_capacity(rows + 1);
-    begins.push(0);
-    for len in lengths {
-        end += len;
-        begins.push(end as u32);
-    }
-    // Only with cells of many kilobytes each.
-    if u32::try_from(end).is_err() { Err(Error::TooManyRows { rows }) } else { Ok(begins) }
-}
-
-fn encode(groups: &[&[Column]], runs: &[Run], begins: &[u32], bytes: &mut [u8]) {
-    let mut row = 0;
-    for (batch, first, rows) in runs {
-        let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, *batch)).collect();
-        for block in (0..*rows).step_by(BLOCK) {
-            let count = BLOCK.min(rows - block);
-            let mut cursors = [0; BLOCK];
-            let cursors = &mut cursors[..count];
-            cursors.iter_mut().zip(&begins[row..]).for_each(|(cursor, begin)| *cursor = *begin as usize);
-            for group in &groups {
-                let mut nulls = [0; BLOCK];
-                nulls[..count].copy_from_slice(cursors);
-                cursors.iter_mut().for_each(|cursor| *cursor += group.nulls());
-                for (number, (piece, _)) in group.0.iter().enumerate() {
-                    write(piece, first + block, number, &nulls, cursors, bytes);
-                }
+    fn fixed<const N: usize>(&self, number: usize, pairs: &mut [Pair], values: &[u8], nulls: Option<&NullBuffer>) {
+        let bytes = &*self.bytes;
+        for pair in pairs {
+            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
+            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
+                pair.equal &= null;
+                continue;
             }
-            row += count;
+            let value = values[N * pair.row as usize..].first_chunk::<N>();
+            pair.equal &= !null && value == bytes[pair.cursor..].first_chunk();
+            pair.cursor += N;
+        }
+    }
+
+    fn texts(&self, number: usize, pairs: &mut [Pair], offsets: &[i32], values: &[u8], nulls: Option<&NullBuffer>) {
+        let bytes = &*self.bytes;
+        for pair in pairs {
+            let row = pair.row as usize;
+            let null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
+                pair.equal &= null;
+                continue;
+            }
+            let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+            let (len, at) = length(bytes, pair.cursor);
+            pair.equal &= !null && len == end - start && same_text(values, start, bytes, at, len);
+            pair.cursor = at + len;
+        }
+    }
+}
+
+/// Where each row of a run begins, from its first on; where the last one ends.
+fn measure(groups: &[&[Column]], (batch, first, rows): Run, begins: &mut [[u8; 8]]) -> usize {
+    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
+    let nulls: usize = groups.iter().map(Group::nulls).sum();
+    let mut end = 0;
+    for (block, begins) in (0..rows).step_by(BLOCK).zip(begins.chunks_mut(BLOCK)) {
+        let mut lengths = [nulls; BLOCK];
+        let lengths = &mut lengths[..begins.len()];
+        for (piece, width) in groups.iter().flat_map(|group| &group.0) {
+            add_lengths(piece, *width, first + block, lengths);
+        }
+        for (begin, len) in begins.iter_mut().zip(lengths) {
+            *begin = (end as u64).to_le_bytes();
+            end += *len;
+        }
+    }
+    end
+}
+
+/// Writes the rows of a run, and where they begin in all memory.
+fn encode(groups: &[&[Column]], (batch, first, _): Run, begins: &mut [[u8; 8]], bytes: &mut [u8], start: usize) {
+    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
+    for (block, begins) in begins.chunks_mut(BLOCK).enumerate() {
+        let mut cursors = [0; BLOCK];
+        let cursors = &mut cursors[..begins.len()];
+        for (cursor, begin) in cursors.iter_mut().zip(begins) {
+            *cursor = u64::from_le_bytes(*begin) as usize;
+            *begin = ((start + *cursor) as u64).to_le_bytes();
+        }
+        for group in &groups {
+            let mut nulls = [0; BLOCK];
+            nulls[..cursors.len()].copy_from_slice(cursors);
+            cursors.iter_mut().for_each(|cursor| *cursor += group.nulls());
+            for (number, (piece, _)) in group.0.iter().enumerate() {
+                write(piece, first + block * BLOCK, number, &nulls, cursors, bytes);
+            }
         }
     }
 }
@@ -307,21 +316,17 @@ fn length(bytes: &[u8], at: usize) -> (usize, usize) {
     }
 }
 
-/// Equality without a call where values are short, as they mostly are.
+/// Whether two buffers have the same bytes, without a branch on how many, as long as there are few.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let len = a.len();
-    if len != b.len() {
-        return false;
-    }
-    let word = |bytes: &[u8], at: usize| bytes[at..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    let half = |bytes: &[u8], at: usize| bytes[at..].first_chunk::<4>().map_or(0, |word| u32::from_le_bytes(*word));
-    match len {
-        // Two words that may overlap are all of it.
-        8..=16 => word(a, 0) == word(b, 0) && word(a, len - 8) == word(b, len - 8),
-        4..8 => half(a, 0) == half(b, 0) && half(a, len - 4) == half(b, len - 4),
-        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
-        _ => a == b,
+fn same_text(a: &[u8], from: usize, b: &[u8], at: usize, len: usize) -> bool {
+    let near = |bytes: &[u8], at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR>).copied();
+    match (near(a, from), near(b, at)) {
+        (Some(a), Some(b)) if len <= NEAR => {
+            let different = u128::from_le_bytes(a) ^ u128::from_le_bytes(b);
+            let (low, high) = (different as u64, (different >> 64) as u64);
+            low & KEEP[len] | high & KEEP[len.saturating_sub(8)] == 0
+        }
+        _ => a[from..from + len] == b[at..at + len],
     }
 }
 

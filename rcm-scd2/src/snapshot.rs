@@ -3,6 +3,7 @@
 //! The load is indexed, then history streams past it once; what was found is resolved key by key in the order of the load.
 
 pub(crate) mod group;
+mod digest;
 mod probe;
 mod resolve;
 pub(crate) mod scopes;
@@ -118,7 +119,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let sections = [snapshot.history, snapshot.load, withheld, space.section(COMPLETE), space.section(OLD)];
     let scopes = Scopes::of(scope_columns, &sections);
     let ledger = Ledger::read(&space, OLD, &scopes)?;
-    let parts = snapshot.parts(&groups, withheld, &scopes, &space, load.complete)?;
+    let parts = snapshot.parts(&groups, withheld, &scopes, &space, load.complete);
     let late = if let Mode::Snapshot { late, .. } = spec.mode() { *late } else { Late::Error };
     let met = |(scope, part): (usize, Part)| {
         let met = part.touched.then(|| ledger.meet(scope, load.as_of, &part, late)).transpose();
