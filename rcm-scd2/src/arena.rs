@@ -1,11 +1,12 @@
 //! Rows as bytes: the cells of one row next to each other, so that to compare two rows takes one miss and not one a cell.
 //!
-//! A row is one group of cells after the other, its key first. A group begins with a bit for each null; then come its
-//! cells, those of one width as they are, others with their length in front.
+//! A row is its number, then one group of cells after the other, its key first. A group begins with a bit for each null;
+//! then come its cells, those of one width as they are, others with their length in front.
 
 use arrow::buffer::NullBuffer;
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::cells::{Column, Piece};
 use crate::hash::KEEP;
 use crate::memory::{Memory, Words};
@@ -13,6 +14,12 @@ use crate::space::Section;
 
 /// Rows that one task writes.
 const RUN: usize = 1 << 14;
+/// Rows begin at multiples of this many bytes, so that 32 bits say where.
+const UNIT: usize = 8;
+/// Bytes of the number of a row.
+const NUMBER: usize = 4;
+/// One row of so many is needed: then all are read.
+const DENSE: usize = 16;
 /// Bytes that are read at once where values are short: as many lie behind the last row.
 const NEAR: usize = 16;
 /// Rows that are written column by column: what they take stays in a near cache meanwhile.
@@ -23,8 +30,8 @@ const LONG: u8 = u8::MAX;
 pub(crate) struct Arena<'a> {
     keys: &'a [Column],
     bytes: Memory,
-    /// Where each row begins, and where the last one ends.
-    begins: Words,
+    /// Where each row begins, and where the last one ends, in units.
+    begins: Words<4>,
 }
 
 /// Rows of a batch: which, the first of them, and how many.
@@ -34,17 +41,22 @@ type Run = (u32, usize, usize);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) row: u32,
+    /// Known after [`Arena::fetch`].
     pub(crate) rep: u32,
     /// Where the next group of the latter begins, and where its last one did.
-    pub(crate) cursor: usize,
+    cursor: usize,
     nulls: usize,
+    /// Where the text of the row is, in the column that is compared.
+    text: (usize, usize),
     /// Whether both were equal in the last group that was compared.
     pub(crate) equal: bool,
 }
 
 impl Pair {
-    pub(crate) fn new(row: u32, rep: usize, cursor: usize) -> Self {
-        Pair { row, rep: rep as u32, cursor, nulls: cursor, equal: true }
+    /// `begin`: of the row of the arena, in units.
+    pub(crate) fn new(row: u32, begin: u32) -> Self {
+        let cursor = begin as usize * UNIT;
+        Pair { row, rep: 0, cursor, nulls: cursor, text: (0, 0), equal: true }
     }
 }
 
@@ -66,7 +78,7 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Arena<'a> {
-    pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Self {
+    pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Result<Self, Error> {
         let groups: Vec<&[Column]> = std::iter::once(keys).chain(groups.iter().copied()).collect();
         let mut runs: Vec<Run> = Vec::new();
         for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
@@ -74,18 +86,20 @@ impl<'a> Arena<'a> {
             runs.extend(firsts.map(|first| (batch, first, RUN.min(rows.len() - first))));
         }
         let mut begins = Words::zeros(runs.iter().map(|(.., rows)| rows).sum::<usize>() + 1);
-        let mut rest = begins.view_mut();
-        let mut tasks = Vec::new();
+        let (mut rest, mut row, mut tasks) = (begins.view_mut(), 0, Vec::new());
         for run in &runs {
             let (mine, others) = rest.split_at_mut(run.2);
             rest = others;
-            tasks.push((*run, mine));
+            tasks.push((*run, mine, row));
+            row += run.2;
         }
         // First where each row begins, so that all memory is taken at once and written once.
-        let measured: Vec<usize> = tasks.par_iter_mut().map(|(run, begins)| measure(&groups, *run, begins)).collect();
+        let measured: Vec<usize> =
+            tasks.par_iter_mut().with_max_len(1).map(|(run, begins, _)| measure(&groups, *run, begins)).collect();
         let end: usize = measured.iter().sum();
-        if let [last, ..] = rest {
-            *last = (end as u64).to_le_bytes();
+        let Ok(last) = u32::try_from(end / UNIT) else { return Err(Error::TooManyRows { rows: row }) };
+        if let [end, ..] = rest {
+            *end = last.to_le_bytes();
         }
         let mut bytes = Memory::zeros(end + NEAR);
         let (mut rest, mut start) = (&mut *bytes, 0);
@@ -96,36 +110,47 @@ impl<'a> Arena<'a> {
             pieces.push((task, mine, start));
             start += len;
         }
-        let write = |((run, begins), bytes, start): ((Run, &mut [[u8; 8]]), &mut [u8], usize)| {
-            encode(&groups, run, begins, bytes, start);
-        };
-        pieces.into_par_iter().for_each(write);
-        Arena { keys, bytes, begins }
+        type Task<'t> = ((Run, &'t mut [[u8; 4]], usize), &'t mut [u8], usize);
+        let write = |((run, begins, row), bytes, start): Task| encode(&groups, run, row, begins, bytes, start);
+        pieces.into_par_iter().with_max_len(1).for_each(write);
+        Ok(Arena { keys, bytes, begins })
     }
 
+    /// Where a row begins, in units.
     #[inline]
-    pub(crate) fn begin(&self, row: usize) -> usize {
-        u64::from_le_bytes(self.begins.view()[row]) as usize
+    pub(crate) fn begin(&self, row: usize) -> u32 {
+        u32::from_le_bytes(self.begins.view()[row])
+    }
+
+    /// The row that begins there.
+    #[inline]
+    pub(crate) fn row_at(&self, begin: u32) -> u32 {
+        number(&self.bytes, begin as usize * UNIT)
     }
 
     /// All cells of a row: equal exactly when the rows are equal in all groups.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
-        &self.bytes[self.begin(row)..self.begin(row + 1)]
+        let [begin, end] = [row, row + 1].map(|row| self.begin(row) as usize * UNIT);
+        &self.bytes[begin + NUMBER..end]
     }
 
     /// Brings rows near before they are compared: all misses at once.
-    pub(crate) fn fetch(&self, pairs: &[Pair]) {
+    pub(crate) fn fetch(&self, pairs: &mut [Pair]) {
         let bytes = &*self.bytes;
         let last = bytes.len().saturating_sub(1);
         let touch = |all: u8, pair: &Pair| all ^ bytes[pair.cursor] ^ bytes[(pair.cursor + 64).min(last)];
         std::hint::black_box(pairs.iter().fold(0, touch));
+        for pair in pairs {
+            pair.rep = number(bytes, pair.cursor);
+            pair.cursor += NUMBER;
+        }
     }
 
-    /// Whether two rows have the same key.
-    pub(crate) fn same_key(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (self.row(a), self.row(b));
-        let end = skip(self.keys, a, 0);
-        b.get(..end) == a.get(..end)
+    /// Whether the row that begins there, and another, have the same key.
+    pub(crate) fn same_key(&self, begin: u32, row: usize) -> bool {
+        let (a, b) = (&self.bytes[begin as usize * UNIT + NUMBER..], self.row(row));
+        let end = skip(self.keys, b, 0);
+        a.get(..end) == b.get(..end)
     }
 
     /// Compares a group of rows, where their cursors are, with the cells of rows of a batch; cursors move to its end.
@@ -172,6 +197,7 @@ impl<'a> Arena<'a> {
         }
     }
 
+    #[inline(never)]
     fn fixed<const N: usize>(&self, number: usize, pairs: &mut [Pair], values: &[u8], nulls: Option<&NullBuffer>) {
         let bytes = &*self.bytes;
         for pair in pairs {
@@ -186,16 +212,27 @@ impl<'a> Arena<'a> {
         }
     }
 
+    #[inline(never)]
     fn texts(&self, number: usize, pairs: &mut [Pair], offsets: &[i32], values: &[u8], nulls: Option<&NullBuffer>) {
+        // One step for all, then the next: so the misses of a step overlap.
+        for pair in &mut *pairs {
+            pair.text = (offsets[pair.row as usize] as usize, offsets[pair.row as usize + 1] as usize);
+        }
+        if let [first, .., last] = &*pairs
+            && (last.row - first.row) as usize <= DENSE * pairs.len()
+        {
+            // From front to back all of it comes faster than what is needed of it, one by one.
+            let range = values.get(first.text.0..last.text.1).unwrap_or_default();
+            std::hint::black_box(range.iter().step_by(64).fold(0, |all, byte| all ^ byte));
+        }
         let bytes = &*self.bytes;
         for pair in pairs {
-            let row = pair.row as usize;
-            let null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
             if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
                 pair.equal &= null;
                 continue;
             }
-            let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+            let (start, end) = pair.text;
             let (len, at) = length(bytes, pair.cursor);
             pair.equal &= !null && len == end - start && same_text(values, start, bytes, at, len);
             pair.cursor = at + len;
@@ -203,34 +240,49 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// Where each row of a run begins, from its first on; where the last one ends.
-fn measure(groups: &[&[Column]], (batch, first, rows): Run, begins: &mut [[u8; 8]]) -> usize {
+#[inline]
+fn number(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |number| u32::from_le_bytes(*number))
+}
+
+/// Where each row of a run begins, from its first on, in units; how many bytes they take.
+fn measure(groups: &[&[Column]], (batch, first, rows): Run, begins: &mut [[u8; 4]]) -> usize {
     let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
     let nulls: usize = groups.iter().map(Group::nulls).sum();
     let mut end = 0;
     for (block, begins) in (0..rows).step_by(BLOCK).zip(begins.chunks_mut(BLOCK)) {
-        let mut lengths = [nulls; BLOCK];
+        let mut lengths = [NUMBER + nulls; BLOCK];
         let lengths = &mut lengths[..begins.len()];
         for (piece, width) in groups.iter().flat_map(|group| &group.0) {
             add_lengths(piece, *width, first + block, lengths);
         }
         for (begin, len) in begins.iter_mut().zip(lengths) {
-            *begin = (end as u64).to_le_bytes();
-            end += *len;
+            // Cut off, if all is too long for 32 bits: that is found when the runs are added up.
+            *begin = ((end / UNIT) as u32).to_le_bytes();
+            end += len.next_multiple_of(UNIT);
         }
     }
     end
 }
 
-/// Writes the rows of a run, and where they begin in all memory.
-fn encode(groups: &[&[Column]], (batch, first, _): Run, begins: &mut [[u8; 8]], bytes: &mut [u8], start: usize) {
+/// Writes the rows of a run, and where they begin in all memory. `row`: the number of the first.
+fn encode(
+    groups: &[&[Column]],
+    (batch, first, _): Run,
+    row: usize,
+    begins: &mut [[u8; 4]],
+    bytes: &mut [u8],
+    start: usize,
+) {
     let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
     for (block, begins) in begins.chunks_mut(BLOCK).enumerate() {
         let mut cursors = [0; BLOCK];
         let cursors = &mut cursors[..begins.len()];
-        for (cursor, begin) in cursors.iter_mut().zip(begins) {
-            *cursor = u64::from_le_bytes(*begin) as usize;
-            *begin = ((start + *cursor) as u64).to_le_bytes();
+        for (at, (cursor, begin)) in cursors.iter_mut().zip(begins).enumerate() {
+            *cursor = u32::from_le_bytes(*begin) as usize * UNIT;
+            *begin = (((start + *cursor) / UNIT) as u32).to_le_bytes();
+            bytes[*cursor..*cursor + NUMBER].copy_from_slice(&((row + block * BLOCK + at) as u32).to_le_bytes());
+            *cursor += NUMBER;
         }
         for group in &groups {
             let mut nulls = [0; BLOCK];
@@ -244,6 +296,7 @@ fn encode(groups: &[&[Column]], (batch, first, _): Run, begins: &mut [[u8; 8]], 
 }
 
 /// Adds how many bytes the cells of a column take, from row `first` of the batch on.
+#[inline(never)]
 fn add_lengths(piece: &Piece, width: Option<usize>, first: usize, lengths: &mut [usize]) {
     let prefixed = |len: usize| if len < usize::from(LONG) { len + 1 } else { len + 9 };
     match (piece, width) {
@@ -263,6 +316,7 @@ fn add_lengths(piece: &Piece, width: Option<usize>, first: usize, lengths: &mut 
 }
 
 /// Writes the cells of a column of some rows where their cursors are.
+#[inline(never)]
 fn write(piece: &Piece, first: usize, number: usize, nulls: &[usize], cursors: &mut [usize], bytes: &mut [u8]) {
     match piece {
         Piece::Text(offsets, values, None) => cells(number, nulls, cursors, bytes, false, |row| {
@@ -319,13 +373,13 @@ fn length(bytes: &[u8], at: usize) -> (usize, usize) {
 /// Whether two buffers have the same bytes, without a branch on how many, as long as there are few.
 #[inline(always)]
 fn same_text(a: &[u8], from: usize, b: &[u8], at: usize, len: usize) -> bool {
-    let near = |bytes: &[u8], at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR>).copied();
+    let near = |bytes: &[u8], at: usize| {
+        let near = bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR>)?;
+        let (low, high) = (near.first_chunk::<8>()?, near.last_chunk::<8>()?);
+        Some((u64::from_le_bytes(*low), u64::from_le_bytes(*high)))
+    };
     match (near(a, from), near(b, at)) {
-        (Some(a), Some(b)) if len <= NEAR => {
-            let different = u128::from_le_bytes(a) ^ u128::from_le_bytes(b);
-            let (low, high) = (different as u64, (different >> 64) as u64);
-            low & KEEP[len] | high & KEEP[len.saturating_sub(8)] == 0
-        }
+        (Some(a), Some(b)) if len <= NEAR => (a.0 ^ b.0) & KEEP[len] | (a.1 ^ b.1) & KEEP[len.saturating_sub(8)] == 0,
         _ => a[from..from + len] == b[at..at + len],
     }
 }

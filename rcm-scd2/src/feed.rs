@@ -267,7 +267,7 @@ impl<'a> Feed<'a> {
             }
             Ok::<_, Error>(part)
         };
-        let parts = groups.par_chunks(KEYS_PER_TASK).map(task).collect::<Result<Vec<_>, _>>()?;
+        let parts = groups.par_chunks(KEYS_PER_TASK).with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
         parts.into_iter().for_each(|part| changes.append(part));
         Ok(())
     }

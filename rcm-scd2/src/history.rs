@@ -68,7 +68,7 @@ impl Intervals {
                 None => Ok(read),
             }
         };
-        Ok(Intervals { batches: spans.par_iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Intervals { batches: spans.par_iter().with_max_len(1).map(read).collect::<Result<_, _>>()? })
     }
 
     #[inline]

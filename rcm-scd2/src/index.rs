@@ -37,7 +37,7 @@ impl<'a> Index<'a> {
         wanted: &(dyn Fn(usize) -> bool + Sync),
     ) -> Result<Self, Error> {
         let rows = sections.iter().map(|section| section.rows()).sum();
-        let arena = Arena::of(keys, groups, sections);
+        let arena = Arena::of(keys, groups, sections)?;
         let hashes = hashes(keys, sections, rows);
         let hashes = hashes.view();
         // A table a thread, and none that is not worth a task.
@@ -86,11 +86,13 @@ impl<'a> Index<'a> {
     fn behind(&self, hash: u64, other: u32, keys: &Group, row: u32) -> Option<Pair> {
         let table = self.parts[part_of(hash, self.parts.len())].view().slots;
         let mut place = hash as usize & (table.len() - 1);
-        while row_of(u64::from_le_bytes(table[place])) != other as usize {
+        let other = self.arena.begin(other as usize);
+        while begin_of(u64::from_le_bytes(table[place])) != other {
             place = (place + 1) & (table.len() - 1);
         }
-        while let Some((next, rep)) = walk(table, place + 1, hash) {
-            let mut pair = [Pair::new(row, rep, self.arena.begin(rep))];
+        while let Some((next, begin)) = walk(table, place + 1, hash) {
+            let mut pair = [Pair::new(row, begin)];
+            self.arena.fetch(&mut pair);
             self.arena.compare(keys, &mut pair);
             if pair[0].equal {
                 return Some(pair[0]);
@@ -111,7 +113,7 @@ impl<'a> Index<'a> {
             found
         };
         let spans: Vec<_> = section.spans().collect();
-        let found: Vec<_> = spans.into_par_iter().map(found).collect();
+        let found: Vec<_> = spans.into_par_iter().with_max_len(1).map(found).collect();
         let mut found = found.concat();
         found.sort_unstable_by_key(|(_, at)| *at);
         found
@@ -161,14 +163,14 @@ impl Prober<'_> {
         pairs.clear();
         for ((at, hash), slot) in candidates.iter().zip(&*slots) {
             let found = if *slot & TAG == hash & TAG && *slot != 0 {
-                Some(row_of(*slot))
+                Some(begin_of(*slot))
             } else if *slot != 0 {
                 // Another key has its place: it may be further on.
-                walk(part(*hash).slots, *hash as usize + 1, *hash).map(|(_, rep)| rep)
+                walk(part(*hash).slots, *hash as usize + 1, *hash).map(|(_, begin)| begin)
             } else {
                 None
             };
-            pairs.extend(found.map(|rep| Pair::new(first as u32 + at, rep, index.arena.begin(rep))));
+            pairs.extend(found.map(|begin| Pair::new(first as u32 + at, begin)));
         }
         index.arena.fetch(pairs);
         index.arena.compare(keys, pairs);
@@ -195,19 +197,19 @@ impl Prober<'_> {
     }
 }
 
-fn row_of(slot: u64) -> usize {
-    (slot as u32 - 1) as usize
+fn begin_of(slot: u64) -> u32 {
+    slot as u32 - 1
 }
 
-/// The next row whose key may have the hash: the place of its slot, and it.
+/// The next row whose key may have the hash: the place of its slot, and where it begins.
 #[inline]
-fn walk(table: &[[u8; 8]], place: usize, hash: u64) -> Option<(usize, usize)> {
+fn walk(table: &[[u8; 8]], place: usize, hash: u64) -> Option<(usize, u32)> {
     let mask = table.len() - 1;
     let mut place = place & mask;
     loop {
         match u64::from_le_bytes(table[place]) {
             0 => return None,
-            slot if slot & TAG == hash & TAG => return Some((place, row_of(slot))),
+            slot if slot & TAG == hash & TAG => return Some((place, begin_of(slot))),
             _ => place = (place + 1) & mask,
         }
     }
@@ -218,7 +220,7 @@ fn part_of(hash: u64, parts: usize) -> usize {
 }
 
 /// The hashes of the keys of all rows.
-fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
+fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words<8> {
     let mut hashes = Words::zeros(rows);
     let mut rest = hashes.view_mut();
     let mut tasks = Vec::new();
@@ -228,7 +230,7 @@ fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
         let blocks = mine.chunks_mut(BLOCK * 64).enumerate();
         tasks.extend(blocks.map(|(at, block)| (batch, at * BLOCK * 64, block)));
     }
-    tasks.into_par_iter().for_each(|(batch, first, hashes)| {
+    tasks.into_par_iter().with_max_len(1).for_each(|(batch, first, hashes)| {
         for (at, block) in hashes.chunks_mut(BLOCK).enumerate() {
             let mut hashed = [SEED; BLOCK];
             let hashed = &mut hashed[..block.len()];
@@ -239,11 +241,11 @@ fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
     hashes
 }
 
-/// The keys whose hash is of a part: a table of slots, which have 32 bits of the hash and the position of a row more 1;
+/// The keys whose hash is of a part: a table of slots, which have 32 bits of the hash and where the row begins more 1;
 /// behind it, perhaps, a filter, four bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash-
 /// and Space-Efficient Bloom Filters, 2007).
 struct Part {
-    words: Words,
+    words: Words<8>,
     slots: usize,
 }
 
@@ -267,7 +269,7 @@ impl Part {
         let count = all().filter(|hash| part_of(*hash, parts) == part).count();
         // At most half full, so that a walk ends soon.
         let slots = (2 * count + 2).next_power_of_two();
-        let filter = if filtered { (count / 4 + 1).next_power_of_two() } else { 0 };
+        let filter = if filtered { (count / 8 + 1).next_power_of_two() } else { 0 };
         let mut words = Words::zeros(slots + filter);
         let (table, filter) = words.view_mut().split_at_mut(slots);
         let mut duplicates = Vec::new();
@@ -285,11 +287,11 @@ impl Part {
                 loop {
                     let slot = u64::from_le_bytes(table[place]);
                     if slot == 0 {
-                        table[place] = (hash & TAG | (*row as u64 + 1)).to_le_bytes();
+                        table[place] = (hash & TAG | (u64::from(arena.begin(*row)) + 1)).to_le_bytes();
                         break;
                     }
-                    if slot & TAG == hash & TAG && arena.same_key(row_of(slot), *row) {
-                        duplicates.push((row_of(slot) as u32, *row as u32));
+                    if slot & TAG == hash & TAG && arena.same_key(begin_of(slot), *row) {
+                        duplicates.push((arena.row_at(begin_of(slot)), *row as u32));
                         break;
                     }
                     place = (place + 1) & (slots - 1);

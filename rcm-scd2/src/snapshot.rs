@@ -2,8 +2,8 @@
 //!
 //! The load is indexed, then history streams past it once; what was found is resolved key by key in the order of the load.
 
-pub(crate) mod group;
 mod digest;
+pub(crate) mod group;
 mod probe;
 mod resolve;
 pub(crate) mod scopes;

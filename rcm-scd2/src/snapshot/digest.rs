@@ -74,9 +74,10 @@ impl Snapshot<'_> {
                 firsts.map(move |first| (batch, first..rows.len().min(first + BLOCK), rows.start + first))
             })
             .collect();
-        // As many sums as threads: there may be many scope values.
-        let each = blocks.len().div_ceil(rayon::current_num_threads()).max(1);
-        let sums: Vec<Vec<Part>> = blocks.par_chunks(each).map(sum).collect();
+        // A few sums for each thread, and fewer where there are many scope values.
+        let sums = (8 * rayon::current_num_threads()).min(1 + count / scopes.rows.len().max(1));
+        let each = blocks.len().div_ceil(sums).max(1);
+        let sums: Vec<Vec<Part>> = blocks.par_chunks(each).with_max_len(1).map(sum).collect();
 
         let mut parts = vec![Part::default(); scopes.rows.len()];
         for (part, sum) in sums.iter().flat_map(|sums| sums.iter().enumerate()).map(|(scope, sum)| (scope, *sum)) {

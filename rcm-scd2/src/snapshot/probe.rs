@@ -83,7 +83,8 @@ impl Snapshot<'_> {
         let search = |(batch, start, rows): &(u32, usize, Range<usize>)| {
             self.search(index, scopes, parts, &probed, *batch, *start, rows.clone())
         };
-        let found: Vec<Found> = tasks.par_iter().map(search).collect();
+        // Each by itself: a thread that is held up must not hold up what it has not begun.
+        let found: Vec<Found> = tasks.par_iter().with_max_len(1).map(search).collect();
         let current: usize = found.iter().map(|part| part.current).sum();
         if current != probed.current.iter().filter(|position| position.load(Relaxed) != 0).count() {
             return Err(self.twice(index));

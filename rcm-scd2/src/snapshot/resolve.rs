@@ -77,7 +77,7 @@ impl Snapshot<'_> {
             }
             Ok::<_, Error>((changes, tally))
         };
-        let done = tasks.par_iter().map(task).collect::<Result<Vec<_>, _>>()?;
+        let done = tasks.par_iter().with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
         let (mut changes, mut tally) = (Changes::default(), Tally::default());
         for (part, mut other) in done {
             changes.append(part);
