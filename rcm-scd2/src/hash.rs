@@ -164,7 +164,7 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
             let (mut digits, mut scale) = (signed(cell), i64::from(*scale));
             if let Ok(mut short) = i64::try_from(digits) {
                 // 128-bit division is slow.
-                while short != 0 && short % 10 == 0 {
+                while short % 10 == 0 && short != 0 {
                     (short, scale) = (short / 10, scale - 1);
                 }
                 digits = short.into();

@@ -147,14 +147,12 @@ impl Prober<'_> {
         if parts.iter().all(|part| part.filter.is_empty()) {
             candidates.extend(hashes.iter().enumerate().map(|(at, hash)| (at as u32, *hash)));
         } else {
-            slots.clear();
-            slots.extend(hashes.iter().map(|hash| part(*hash).word(*hash)));
             // Without a branch: which rows pass is as good as random.
             candidates.resize(BLOCK, (0, 0));
             let mut count = 0;
-            for (at, (hash, word)) in hashes.iter().zip(&*slots).enumerate() {
+            for (at, hash) in hashes.iter().enumerate() {
                 candidates[count] = (at as u32, *hash);
-                count += usize::from(word & bits(*hash) == bits(*hash));
+                count += usize::from(part(*hash).word(*hash) & bits(*hash) == bits(*hash));
             }
             candidates.truncate(count);
         }

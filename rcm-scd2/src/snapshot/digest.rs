@@ -129,26 +129,24 @@ impl<'a> Digested<'a> {
 
     /// Digests of some rows of a batch, from `first` on; `start` is the position of that row in the load.
     fn block(&self, batch: u32, first: usize, start: usize, digests: &mut [u128]) {
-        // Each cell is hashed once, and mixed into two lanes that have nothing in common.
+        // Each cell is hashed once, with the name of its column, and added up in two ways that have little in common.
         let [mut low, mut high, mut cells] = [[0_u64; BLOCK]; 3];
         let [low, high, cells] = [&mut low, &mut high, &mut cells].map(|lane| &mut lane[..digests.len()]);
         let rows = &self.snapshot.rows;
-        for at in 0..digests.len() {
-            let delete = u64::from(rows.is_delete(start + at));
-            low[at] = hash::word(DIGEST_VERSION, delete);
-            high[at] = hash::word(!DIGEST_VERSION, delete);
-        }
         for (number, column) in self.identity.iter().chain(&self.values).enumerate() {
             cells.fill(hash::bytes(0, column.name.as_bytes()));
             hash::column(column, batch, first, cells);
             let valued = number >= self.identity.len() && !rows.deletes.is_empty();
             for at in (0..digests.len()).filter(|at| !valued || !rows.is_delete(start + at)) {
-                low[at] = hash::word(low[at], cells[at]);
-                high[at] = hash::word(high[at], cells[at].rotate_left(32));
+                low[at] = low[at].wrapping_add(cells[at]);
+                high[at] = high[at].rotate_left(7) ^ cells[at];
             }
         }
         for (at, digest) in digests.iter_mut().enumerate() {
-            *digest = u128::from(high[at]) << 64 | u128::from(low[at]);
+            let delete = u64::from(rows.is_delete(start + at));
+            let [low, high] =
+                [hash::word(DIGEST_VERSION ^ delete, low[at]), hash::word(!DIGEST_VERSION ^ delete, high[at])];
+            *digest = u128::from(high) << 64 | u128::from(low);
         }
     }
 
