@@ -32,6 +32,8 @@ pub(crate) struct Arena<'a> {
     bytes: Memory,
     /// Where each row begins, and where the last one ends, in units.
     begins: Words<4>,
+    /// How long rows are, more or less.
+    usual: usize,
 }
 
 /// Rows of a batch: which, the first of them, and how many.
@@ -113,7 +115,7 @@ impl<'a> Arena<'a> {
         type Task<'t> = ((Run, &'t mut [[u8; 4]], usize), &'t mut [u8], usize);
         let write = |((run, begins, row), bytes, start): Task| encode(&groups, run, row, begins, bytes, start);
         pieces.into_par_iter().with_max_len(1).for_each(write);
-        Ok(Arena { keys, bytes, begins })
+        Ok(Arena { keys, bytes, begins, usual: (end / row.max(1)).min(256) })
     }
 
     /// Where a row begins, in units.
@@ -138,7 +140,10 @@ impl<'a> Arena<'a> {
     pub(crate) fn fetch(&self, pairs: &mut [Pair]) {
         let bytes = &*self.bytes;
         let last = bytes.len().saturating_sub(1);
-        let touch = |all: u8, pair: &Pair| all ^ bytes[pair.cursor] ^ bytes[(pair.cursor + 64).min(last)];
+        let touch = |all: u8, pair: &Pair| {
+            let lines = (0..self.usual).step_by(64).chain([self.usual]);
+            lines.fold(all, |all, at| all ^ bytes[(pair.cursor + at).min(last)])
+        };
         std::hint::black_box(pairs.iter().fold(0, touch));
         for pair in pairs {
             pair.rep = number(bytes, pair.cursor);

@@ -240,11 +240,11 @@ fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words<8> {
 }
 
 /// The keys whose hash is of a part: a table of slots, which have 32 bits of the hash and where the row begins more 1;
-/// behind it, perhaps, a filter, four bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash-
+/// before it, perhaps, a filter, four bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash-
 /// and Space-Efficient Bloom Filters, 2007).
 struct Part {
     words: Words<8>,
-    slots: usize,
+    filter: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -269,7 +269,7 @@ impl Part {
         let slots = (2 * count + 2).next_power_of_two();
         let filter = if filtered { (count / 8 + 1).next_power_of_two() } else { 0 };
         let mut words = Words::zeros(slots + filter);
-        let (table, filter) = words.view_mut().split_at_mut(slots);
+        let (filter, table) = words.view_mut().split_at_mut(filter);
         let mut duplicates = Vec::new();
         let mine = all().enumerate().filter(|(row, hash)| part_of(*hash, parts) == part && wanted(*row));
         let mut mine = mine.peekable();
@@ -302,11 +302,11 @@ impl Part {
                 }
             }
         }
-        (Part { words, slots }, duplicates)
+        (Part { filter: filter.len(), words }, duplicates)
     }
 
     fn view(&self) -> View<'_> {
-        let (slots, filter) = self.words.view().split_at(self.slots);
+        let (filter, slots) = self.words.view().split_at(self.filter);
         View { slots, filter }
     }
 }

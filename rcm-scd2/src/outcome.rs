@@ -1,4 +1,5 @@
 use arrow::array::RecordBatch;
+use rayon::prelude::*;
 
 use crate::Patch;
 
@@ -44,8 +45,8 @@ impl Merged {
         outcomes: Vec<Outcome>,
         mut refused: Vec<Refused>,
     ) -> Self {
-        closes.sort_unstable_by_key(|close| close.row);
-        withdrawals.sort_unstable();
+        closes.par_sort_unstable_by_key(|close| close.row);
+        withdrawals.par_sort_unstable();
         refused.sort_unstable_by_key(|refused| refused.row);
         let counts = Counts::of(&outcomes);
         let (scopes, absent_columns) = (Vec::new(), Vec::new());
