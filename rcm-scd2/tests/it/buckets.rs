@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use rcm_scd2::{BUCKET_HASH_VERSION, buckets};
@@ -50,4 +50,12 @@ fn what_cannot_be_cut_is_an_error() {
     assert!(buckets(&[ids(1), ids(2)], 4).is_err());
     let nested = arrow::array::new_null_array(&DataType::new_list(DataType::Int8, true), 1);
     assert!(said(buckets(&[nested], 4).unwrap_err()).starts_with("buckets: column `0` has the unsupported type List"));
+}
+
+#[test]
+fn bytes_of_a_fixed_width_are_bytes_also_if_they_are_none() {
+    let fixed = |cells: &[&[u8]]| Arc::new(FixedSizeBinaryArray::try_from_iter(cells.iter()).unwrap()) as ArrayRef;
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"ab", b"cd"]));
+    assert_eq!(buckets(&[fixed(&[b"ab", b"cd"])], 99).unwrap(), buckets(&[bytes], 99).unwrap());
+    assert_eq!(buckets(&[fixed(&[b"", b""])], 99).unwrap().len(), 2);
 }
