@@ -2,6 +2,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
 use crate::cells::{At, Column};
+use crate::edits::Edits;
 use crate::feed::{self, Event, Feed};
 use crate::history::Row;
 use crate::incoming::{self, Incoming};
@@ -67,19 +68,19 @@ fn correct_snapshots(
     let index = one_a_key(spec, &snapshot.keys, snapshot.load, snapshot.history)?;
     let mut past = past(&index, snapshot.history, |at| snapshot.intervals.row(at));
     past.sort_unstable_by_key(|(rep, row)| (*rep, row.from));
-    let (mut changes, mut outcomes) = (snapshot::Changes::default(), Vec::new());
+    let (mut edits, mut outcomes) = (Edits::default(), Vec::new());
     for (row, (from, to)) in stretches.iter().enumerate() {
         let of_key: Vec<Row> = of_key(&past, row);
         let replaced = Replaced { from: *from, to: *to, row: Some(snapshot.load.at(row)) };
-        let changed = snapshot.replace(&of_key, replaced, &mut changes)?;
+        let changed = snapshot.replace(&of_key, replaced, &mut edits)?;
         outcomes.push(match changed {
             false => Outcome::NoOp,
             true if of_key.iter().all(|row| row.inferred) => Outcome::New,
             true => Outcome::Late,
         });
     }
-    let opens = snapshot.stored(&changes.opens).batch(spec, &changes.opens)?;
-    let snapshot::Changes { closes, withdrawals, .. } = changes;
+    let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
+    let Edits { closes, withdrawals, .. } = edits;
     Ok(Merged::of(closes, withdrawals, opens, Patch::none(), Patch::none(), outcomes, Vec::new()))
 }
 
@@ -106,7 +107,9 @@ fn correct_feed(
     let mut events: Vec<(u32, Event)> = Vec::new();
     for (row, (from, to)) in stretches.iter().enumerate() {
         let (rep, of_key, at) = (row as u32, of_key(&past, row), load.at(row));
-        let marks: Vec<At> = hidden.iter().filter(|(other, _)| *other == rep).map(|(_, at)| *at).collect();
+        let first = hidden.partition_point(|(other, _)| *other < rep);
+        let marks = hidden[first..].iter().take_while(|(other, _)| *other == rep);
+        let marks: Vec<At> = marks.map(|(_, at)| *at).collect();
         let stored = feed.stored_events(&of_key, &marks)?;
         let there = |instant: i64| stored.iter().find(|event| event.at == instant);
         if there(*from).is_some_and(|event| feed.compare_further(event.further, at).is_ge()) {
