@@ -8,6 +8,14 @@ use crate::{RefusalCode, Refused};
 ///
 /// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. The one
 /// exception is the scope value of a snapshot, which is configuration (the name of a hospital).
+///
+/// ```
+/// use rcm_scd2::{Error, Spec};
+///
+/// let error = Spec::snapshot(["id"]).track(["valid_to"]).build().unwrap_err();
+/// assert_eq!(error, Error::ReservedName { column: "valid_to".to_owned() });
+/// assert_eq!(error.to_string(), "spec: column `valid_to` is written by the engine and cannot have another role");
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
