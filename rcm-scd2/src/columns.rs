@@ -83,6 +83,8 @@ pub(crate) fn plain(data_type: &DataType) -> Option<DataType> {
         DataType::Utf8View => Some(DataType::Utf8),
         DataType::BinaryView => Some(DataType::Binary),
         DataType::RunEndEncoded(..) => None,
+        // Arrow's own kernels lose the rows of such an array.
+        DataType::FixedSizeBinary(..=0) => None,
         nested if nested.is_nested() => None,
         other => Some(other.clone()),
     }

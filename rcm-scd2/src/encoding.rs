@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal256Array, FixedSizeBinaryArray, Float64Array, Int64Array,
-    LargeBinaryArray, LargeStringArray, StringArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal256Array, Float64Array, Int64Array, LargeBinaryArray,
+    LargeStringArray, StringArray, UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, TimeUnit};
@@ -47,7 +47,6 @@ enum Cells {
     Text(StringArray),
     LargeText(LargeStringArray),
     Bytes(LargeBinaryArray),
-    Fixed(FixedSizeBinaryArray),
 }
 
 impl Cells {
@@ -80,10 +79,9 @@ impl Cells {
             DataType::Duration(unit) => Cells::Time(b'p', count()?, nanos(*unit)),
             DataType::Utf8 => Cells::Text(column.as_string().clone()),
             DataType::LargeUtf8 => Cells::LargeText(column.as_string().clone()),
-            DataType::Binary | DataType::LargeBinary => {
+            DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) => {
                 Cells::Bytes(cast(&column, &DataType::LargeBinary)?.as_binary().clone())
             }
-            DataType::FixedSizeBinary(_) => Cells::Fixed(column.as_fixed_size_binary().clone()),
             _ => return Err(unsupported()),
         })
     }
@@ -99,7 +97,6 @@ impl Cells {
             Cells::Text(array) => array,
             Cells::LargeText(array) => array,
             Cells::Bytes(array) => array,
-            Cells::Fixed(array) => array,
         })
     }
 
@@ -122,7 +119,6 @@ impl Cells {
             Cells::Text(array) => sized(b's', array.value(row).as_bytes(), bytes),
             Cells::LargeText(array) => sized(b's', array.value(row).as_bytes(), bytes),
             Cells::Bytes(array) => sized(b'x', array.value(row), bytes),
-            Cells::Fixed(array) => sized(b'x', array.value(row), bytes),
         }
     }
 }

@@ -82,7 +82,9 @@ fn whole(random: &mut Random, data_type: &DataType, len: usize) -> ArrayRef {
     let bytes = || texts.iter().map(|text| text.map(str::as_bytes));
     match data_type {
         DataType::Null => Arc::new(NullArray::new(len)),
-        DataType::Boolean => Arc::new(nulls.iter().map(|null| (!null).then(|| random.one_in(2))).collect::<BooleanArray>()),
+        DataType::Boolean => {
+            Arc::new(nulls.iter().map(|null| (!null).then(|| random.one_in(2))).collect::<BooleanArray>())
+        }
         DataType::Utf8 => Arc::new(StringArray::from_iter(texts)),
         DataType::LargeUtf8 => Arc::new(LargeStringArray::from_iter(texts)),
         DataType::Utf8View => Arc::new(StringViewArray::from_iter(texts)),
