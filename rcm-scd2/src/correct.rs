@@ -18,7 +18,8 @@ use crate::{Error, Load, Merged, Mode, Outcome, Patch, Spec, State};
 /// Batches have the keys, the columns and the stored sequence columns of the spec, `valid_from` and `valid_to` (timestamps
 /// in microseconds; `valid_to` null: without end), and one row a key. In a snapshot table the row replaces whatever
 /// history says of that stretch (SQL:2011's `FOR PORTION OF`). In a feed it is an event at `valid_from`, and an event
-/// with the former state at `valid_to` unless one is stored there; events between the two stay.
+/// with the former state at `valid_to` unless one is stored there; events between the two stay. A correction cannot end
+/// a key.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -40,8 +41,9 @@ use crate::{Error, Load, Merged, Mode, Outcome, Patch, Spec, State};
 /// ```
 ///
 /// # Errors
-/// [`Error::BadCorrection`]: a null key or `valid_from`, an empty stretch, two corrections of one key, and in a feed an
-/// event stored at `valid_from` whose further sequences are not smaller. Columns that are missing, repeated, without a
+/// [`Error::BadCorrection`]: a null key or `valid_from`, an empty stretch, an instant that is not before the `valid_to` of
+/// open versions, two corrections of one key; in a feed a start before the late horizon, and an event stored at
+/// `valid_from` whose further sequences are not smaller (with one sequence column: any event stored there). Columns that are missing, repeated, without a
 /// role or of a type that does not fit; state that contradicts itself.
 pub fn correct(spec: &Spec, state: &State, corrections: &[RecordBatch]) -> Result<Merged, Error> {
     for batch in corrections {

@@ -199,7 +199,7 @@ pub(crate) fn check_keys(spec: &Spec, place: &'static str, section: &Section, ke
 /// ```
 ///
 /// # Errors
-/// [`Error::BrokenHistory`] for the first row, in order of keys, that breaks one of these; a missing or ill-typed column.
+/// [`Error::BrokenHistory`] for a row that breaks one of these; a missing or ill-typed column.
 pub fn verify(spec: &Spec, history: &[RecordBatch]) -> Result<(), Error> {
     let space = Space::new(&[(PLACE, history)])?;
     let section = space.section(0);

@@ -243,7 +243,7 @@ pub struct ScopeReport {
     pub value: Vec<String>,
     /// How the load met the ledger.
     pub disposition: Disposition,
-    /// Live keys before the load. Counted only where absence deletes.
+    /// Live keys before the load. Counted only where absence deletes, or a share of deletes is limited.
     pub live: u64,
     /// Live keys that ended because they were absent.
     pub closed_by_absence: u64,

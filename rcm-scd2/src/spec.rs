@@ -319,7 +319,8 @@ impl Spec {
     }
 
     /// Checks that a recorded spec (see [`Spec::recorded`]) has the same keys, mode, sequence and options, and the same
-    /// rules for the columns that both have. New and dropped columns are no difference.
+    /// rules for the columns that both have. New and dropped columns are no difference, nor are limits and the policy for
+    /// bad rows.
     ///
     /// # Errors
     /// [`Error::SpecDiffers`], with what differs.
@@ -327,8 +328,8 @@ impl Spec {
         record::check(self, recorded)
     }
 
-    /// This spec as text: [`merge`](crate::merge) records it in the schema of hidden state, and refuses state with
-    /// another.
+    /// This spec as text: [`merge`](crate::merge) records it in the schemas of hidden state and the ledger, which
+    /// a store must keep, and refuses state with another.
     pub fn recorded(&self) -> String {
         record::write(self)
     }

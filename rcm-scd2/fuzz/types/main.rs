@@ -152,6 +152,7 @@ fn accepted(random: &mut Random, spec: &Spec, state: &State, load: &Load, merged
     let same = Merged {
         opens: typed(&same.opens, &merged.opens),
         hidden: Patch { adds: typed(&same.hidden.adds, &merged.hidden.adds), ..same.hidden },
+        ledger: Patch { adds: typed(&same.ledger.adds, &merged.ledger.adds), ..same.ledger },
         ..same
     };
     assert_eq!(same, *merged, "the encoding of a load counts: {spec:?}");
