@@ -22,7 +22,8 @@
 pub enum DeleteStyle {
     /// The version gets an end.
     Close,
-    /// It gets an end, and a row flagged [`IS_DELETED`] with its values opens there. It is current, and not repeated.
+    /// It gets an end, and a row flagged [`IS_DELETED`](crate::IS_DELETED) with its values opens there. It is current, and
+    /// not repeated.
     Marker,
 }
 
