@@ -269,7 +269,9 @@ impl Feed<'_> {
                 effect[end] = true;
             }
             let before = version.old.filter(|_| version.stays).map(|old| old.at);
-            let before = before.or(version.opener.map(|opener| counting[opener].rest));
+            // A marker shows what the version before it shows: what its delete says of the columns means nothing.
+            let opener = version.opener.filter(|_| !version.span.deleted);
+            let before = before.or(opener.map(|opener| counting[opener].rest));
             for slot in (VALUES..width).filter(|slot| !self.slots[*slot].tracked) {
                 let place = folded.places[number * width + slot];
                 if before.is_some_and(|before| !self.slot_equal(slot, before, place)) {

@@ -1,6 +1,6 @@
 //! What a merge reports beside the rows.
 
-use rcm_scd2::{Absence, BadRows, Complete, Detect, Disposition, Late, Load, ScopeReport, Spec};
+use rcm_scd2::{Absence, BadRows, Complete, Detect, Disposition, Late, Load, ScopeReport, Spec, When};
 
 use crate::tables::{Table, batch, outcomes};
 
@@ -159,4 +159,17 @@ fn every_row_has_one_outcome() {
     let all =
         [counts.new, counts.changed, counts.late, counts.no_op, counts.collapsed, counts.refused, counts.withheld];
     assert_eq!(all, [1, 1, 0, 1, 1, 3, 1]);
+}
+
+#[test]
+fn what_a_delete_says_of_the_columns_is_nobodys_effect() {
+    // Of two deletes at one time either may count, and one of them says what the version before does not show.
+    let spec =
+        Spec::feed(["id"], ["at"]).latest_in_run(["phone"]).deletes(When::new("gone", "y").marker()).ignore_nulls();
+    let spec = spec.build().unwrap();
+    for deletes in ["a 6 3 y\na 6 1 y", "a 6 1 y\na 6 3 y"] {
+        let mut table = Table::new(spec.clone());
+        let merged = table.at(0, "id at phone gone", &format!("{deletes}\na 0 1 -\na 3 1 -"));
+        assert_eq!(outcomes(&merged), "Changed Collapsed New NoOp", "{deletes}");
+    }
 }
