@@ -16,6 +16,23 @@ use crate::{Close, Error, Merged, Patch, State};
 /// For history that has the engine's columns and no others. A table with further columns (a surrogate key, say) has to
 /// fill them in for the opens itself; its hidden state and ledger take [`Patch::apply`].
 ///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let state = apply(&State::new(), &merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?)?;
+/// let moved = merge(&spec, &state, &Load::new(&table(&[["a", "Paris"]]), 2))?;
+/// let rows: usize = apply(&state, &moved)?.history.iter().map(|batch| batch.num_rows()).sum();
+/// assert_eq!(rows, 2);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
+///
 /// # Errors
 /// A column that the engine does not know; positions that are not in this state.
 pub fn apply(state: &State, merged: &Merged) -> Result<State, Error> {
@@ -52,6 +69,22 @@ pub fn apply(state: &State, merged: &Merged) -> Result<State, Error> {
 
 impl Patch {
     /// The rows after the patch, all in the schema of [`Patch::adds`]; one batch at least.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+    /// # let table = |cells: &[[&str; 2]]| {
+    /// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+    /// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+    /// # };
+    /// use rcm_scd2::{Load, Spec, State, merge};
+    ///
+    /// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+    /// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?;
+    /// let ledger = merged.ledger.apply(&[])?;
+    /// assert_eq!(ledger[0].num_rows(), 1);
+    /// # Ok::<(), rcm_scd2::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Positions that are not there; a column of another type.

@@ -1,17 +1,27 @@
 //! Rows as bytes: the cells of one row next to each other, so that to compare two rows takes one miss and not one a cell.
 //!
-//! A row is one group of cells after the other, its key first. A group begins with a bit for each null; then come its
-//! cells, those of one width as they are, others with their length in front.
+//! A row is its number, then one group of cells after the other, its key first. A group begins with a bit for each null;
+//! then come its cells, those of one width as they are, others with their length in front.
 
+use arrow::buffer::NullBuffer;
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::cells::{Column, Piece};
-use crate::memory::Memory;
+use crate::hash::KEEP;
+use crate::memory::{Memory, Words};
 use crate::space::Section;
 
-/// Rows in one piece of memory.
-const CHUNK: usize = 1 << 16;
+/// Rows that one task writes.
+const RUN: usize = 1 << 14;
+/// Rows begin at multiples of this many bytes, so that 32 bits say where.
+const UNIT: usize = 8;
+/// Bytes of the number of a row.
+const NUMBER: usize = 4;
+/// One row of so many is needed: then all are read.
+const DENSE: usize = 16;
+/// Bytes that are read at once where values are short: as many lie behind the last row.
+const NEAR: usize = 16;
 /// Rows that are written column by column: what they take stays in a near cache meanwhile.
 const BLOCK: usize = 256;
 /// A length in one byte, or this and eight bytes.
@@ -20,8 +30,10 @@ const LONG: u8 = u8::MAX;
 pub(crate) struct Arena<'a> {
     keys: &'a [Column],
     bytes: Memory,
-    /// By chunk: where it begins, and where in it each row begins; then where its last row ends.
-    chunks: Vec<(usize, Vec<u32>)>,
+    /// Where each row begins, and where the last one ends, in units.
+    begins: Words<4>,
+    /// How long rows are, more or less.
+    usual: usize,
 }
 
 /// Rows of a batch: which, the first of them, and how many.
@@ -31,17 +43,22 @@ type Run = (u32, usize, usize);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) row: u32,
+    /// Known after [`Arena::fetch`].
     pub(crate) rep: u32,
     /// Where the next group of the latter begins, and where its last one did.
-    pub(crate) cursor: usize,
+    cursor: usize,
     nulls: usize,
+    /// Where the text of the row is, in the column that is compared.
+    text: (usize, usize),
     /// Whether both were equal in the last group that was compared.
     pub(crate) equal: bool,
 }
 
 impl Pair {
-    pub(crate) fn new(row: u32, rep: usize, cursor: usize) -> Self {
-        Pair { row, rep: rep as u32, cursor, nulls: cursor, equal: true }
+    /// `begin`: of the row of the arena, in units.
+    pub(crate) fn new(row: u32, begin: u32) -> Self {
+        let cursor = begin as usize * UNIT;
+        Pair { row, rep: 0, cursor, nulls: cursor, text: (0, 0), equal: true }
     }
 }
 
@@ -65,71 +82,80 @@ impl<'a> Group<'a> {
 impl<'a> Arena<'a> {
     pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Result<Self, Error> {
         let groups: Vec<&[Column]> = std::iter::once(keys).chain(groups.iter().copied()).collect();
-        let mut parts: Vec<Vec<Run>> = vec![Vec::new()];
-        let mut room = CHUNK;
+        let mut runs: Vec<Run> = Vec::new();
         for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
-            let mut first = 0;
-            while first < rows.len() {
-                let taken = room.min(rows.len() - first);
-                if let Some(part) = parts.last_mut() {
-                    part.push((batch, first, taken));
-                }
-                (first, room) = (first + taken, room - taken);
-                if room == 0 {
-                    parts.push(Vec::new());
-                    room = CHUNK;
-                }
-            }
+            let firsts = (0..rows.len()).step_by(RUN);
+            runs.extend(firsts.map(|first| (batch, first, RUN.min(rows.len() - first))));
+        }
+        let mut begins = Words::zeros(runs.iter().map(|(.., rows)| rows).sum::<usize>() + 1);
+        let (mut rest, mut row, mut tasks) = (begins.view_mut(), 0, Vec::new());
+        for run in &runs {
+            let (mine, others) = rest.split_at_mut(run.2);
+            rest = others;
+            tasks.push((*run, mine, row));
+            row += run.2;
         }
         // First where each row begins, so that all memory is taken at once and written once.
-        let begins = parts.par_iter().map(|part| begins(&groups, part)).collect::<Result<Vec<_>, Error>>()?;
-        let mut end = 0;
-        let chunks: Vec<(usize, Vec<u32>)> = begins
-            .into_iter()
-            .map(|begins| {
-                let start = end;
-                end += begins.last().map_or(0, |len| *len as usize);
-                (start, begins)
-            })
-            .collect();
-        let mut bytes = Memory::zeros(end);
-        let mut rest = &mut *bytes;
-        let mut tasks = Vec::new();
-        for ((_, begins), part) in chunks.iter().zip(&parts) {
-            let (mine, others) = rest.split_at_mut(begins.last().map_or(0, |len| *len as usize));
-            rest = others;
-            tasks.push((mine, begins, part));
+        let measured: Vec<usize> =
+            tasks.par_iter_mut().with_max_len(1).map(|(run, begins, _)| measure(&groups, *run, begins)).collect();
+        let end: usize = measured.iter().sum();
+        let Ok(last) = u32::try_from(end / UNIT) else { return Err(Error::TooManyRows { rows: row }) };
+        if let [end, ..] = rest {
+            *end = last.to_le_bytes();
         }
-        tasks.into_par_iter().for_each(|(bytes, begins, part)| encode(&groups, part, begins, bytes));
-        Ok(Arena { keys, bytes, chunks })
+        let mut bytes = Memory::zeros(end + NEAR);
+        let (mut rest, mut start) = (&mut *bytes, 0);
+        let mut pieces = Vec::new();
+        for (task, len) in tasks.into_iter().zip(measured) {
+            let (mine, others) = rest.split_at_mut(len);
+            rest = others;
+            pieces.push((task, mine, start));
+            start += len;
+        }
+        type Task<'t> = ((Run, &'t mut [[u8; 4]], usize), &'t mut [u8], usize);
+        let write = |((run, begins, row), bytes, start): Task| encode(&groups, run, row, begins, bytes, start);
+        pieces.into_par_iter().with_max_len(1).for_each(write);
+        Ok(Arena { keys, bytes, begins, usual: (end / row.max(1)).min(256) })
     }
 
+    /// Where a row begins, in units.
     #[inline]
-    pub(crate) fn begin(&self, row: usize) -> usize {
-        let (start, begins) = &self.chunks[row / CHUNK];
-        start + begins[row % CHUNK] as usize
+    pub(crate) fn begin(&self, row: usize) -> u32 {
+        u32::from_le_bytes(self.begins.view()[row])
+    }
+
+    /// The row that begins there.
+    #[inline]
+    pub(crate) fn row_at(&self, begin: u32) -> u32 {
+        number(&self.bytes, begin as usize * UNIT)
     }
 
     /// All cells of a row: equal exactly when the rows are equal in all groups.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
-        let (start, begins) = &self.chunks[row / CHUNK];
-        let (begin, end) = (begins[row % CHUNK] as usize, begins[row % CHUNK + 1] as usize);
-        &self.bytes[start + begin..start + end]
+        let [begin, end] = [row, row + 1].map(|row| self.begin(row) as usize * UNIT);
+        &self.bytes[begin + NUMBER..end]
     }
 
     /// Brings rows near before they are compared: all misses at once.
-    pub(crate) fn fetch(&self, pairs: &[Pair]) {
+    pub(crate) fn fetch(&self, pairs: &mut [Pair]) {
         let bytes = &*self.bytes;
         let last = bytes.len().saturating_sub(1);
-        let touch = |all: u8, pair: &Pair| all ^ bytes[pair.cursor] ^ bytes[(pair.cursor + 64).min(last)];
+        let touch = |all: u8, pair: &Pair| {
+            let lines = (0..self.usual).step_by(64).chain([self.usual]);
+            lines.fold(all, |all, at| all ^ bytes[(pair.cursor + at).min(last)])
+        };
         std::hint::black_box(pairs.iter().fold(0, touch));
+        for pair in pairs {
+            pair.rep = number(bytes, pair.cursor);
+            pair.cursor += NUMBER;
+        }
     }
 
-    /// Whether two rows have the same key.
-    pub(crate) fn same_key(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (self.row(a), self.row(b));
-        let end = skip(self.keys, a, 0);
-        b.get(..end) == a.get(..end)
+    /// Whether the row that begins there, and another, have the same key.
+    pub(crate) fn same_key(&self, begin: u32, row: usize) -> bool {
+        let (a, b) = (&self.bytes[begin as usize * UNIT + NUMBER..], self.row(row));
+        let end = skip(self.keys, b, 0);
+        a.get(..end) == b.get(..end)
     }
 
     /// Compares a group of rows, where their cursors are, with the cells of rows of a batch; cursors move to its end.
@@ -142,23 +168,10 @@ impl<'a> Arena<'a> {
         }
         for (number, (piece, width)) in group.0.iter().enumerate() {
             match (piece, width) {
-                (Piece::Fixed(_, bytes, None), Some(4)) => {
-                    self.column(number, pairs, Some(4), |row| {
-                        bytes[4 * row..].first_chunk::<4>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Fixed(_, bytes, None), Some(8)) => {
-                    self.column(number, pairs, Some(8), |row| {
-                        bytes[8 * row..].first_chunk::<8>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Fixed(_, bytes, None), Some(16)) => {
-                    self.column(number, pairs, Some(16), |row| {
-                        bytes[16 * row..].first_chunk::<16>().map(|cell| &cell[..])
-                    });
-                }
-                (Piece::Text(offsets, bytes, None), None) => self
-                    .column(number, pairs, None, |row| Some(&bytes[offsets[row] as usize..offsets[row + 1] as usize])),
+                (Piece::Fixed(4, values, nulls), _) => self.fixed::<4>(number, pairs, values, nulls.as_ref()),
+                (Piece::Fixed(8, values, nulls), _) => self.fixed::<8>(number, pairs, values, nulls.as_ref()),
+                (Piece::Fixed(16, values, nulls), _) => self.fixed::<16>(number, pairs, values, nulls.as_ref()),
+                (Piece::Text(offsets, values, nulls), _) => self.texts(number, pairs, offsets, values, nulls.as_ref()),
                 (piece, Some(width)) => self.column(number, pairs, Some(*width), |row| piece.value(row)),
                 (piece, None) => self.column(number, pairs, None, |row| piece.value(row)),
             }
@@ -185,56 +198,110 @@ impl<'a> Arena<'a> {
                 None => length(bytes, pair.cursor),
             };
             pair.cursor = start + len;
-            pair.equal &= value.is_some_and(|value| same(value, &bytes[start..start + len]));
+            pair.equal &= value.is_some_and(|value| *value == bytes[start..start + len]);
         }
     }
-}
 
-fn begins(groups: &[&[Column]], runs: &[Run]) -> Result<Vec<u32>, Error> {
-    let rows: usize = runs.iter().map(|(.., rows)| rows).sum();
-    let mut lengths = Vec::with_capacity(rows);
-    for (batch, first, rows) in runs {
-        let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, *batch)).collect();
-        let start = lengths.len();
-        lengths.resize(start + rows, groups.iter().map(Group::nulls).sum::<usize>());
-        for (piece, width) in groups.iter().flat_map(|group| &group.0) {
-            add_lengths(piece, *width, *first, &mut lengths[start..]);
-        }
-    }
-    let mut end = 0_usize;
-    let mut begins = Vec::with_capacity(rows + 1);
-    begins.push(0);
-    for len in lengths {
-        end += len;
-        begins.push(end as u32);
-    }
-    // Only with cells of many kilobytes each.
-    if u32::try_from(end).is_err() { Err(Error::TooManyRows { rows }) } else { Ok(begins) }
-}
-
-fn encode(groups: &[&[Column]], runs: &[Run], begins: &[u32], bytes: &mut [u8]) {
-    let mut row = 0;
-    for (batch, first, rows) in runs {
-        let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, *batch)).collect();
-        for block in (0..*rows).step_by(BLOCK) {
-            let count = BLOCK.min(rows - block);
-            let mut cursors = [0; BLOCK];
-            let cursors = &mut cursors[..count];
-            cursors.iter_mut().zip(&begins[row..]).for_each(|(cursor, begin)| *cursor = *begin as usize);
-            for group in &groups {
-                let mut nulls = [0; BLOCK];
-                nulls[..count].copy_from_slice(cursors);
-                cursors.iter_mut().for_each(|cursor| *cursor += group.nulls());
-                for (number, (piece, _)) in group.0.iter().enumerate() {
-                    write(piece, first + block, number, &nulls, cursors, bytes);
-                }
+    #[inline(never)]
+    fn fixed<const N: usize>(&self, number: usize, pairs: &mut [Pair], values: &[u8], nulls: Option<&NullBuffer>) {
+        let bytes = &*self.bytes;
+        for pair in pairs {
+            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
+            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
+                pair.equal &= null;
+                continue;
             }
-            row += count;
+            let value = values[N * pair.row as usize..].first_chunk::<N>();
+            pair.equal &= !null && value == bytes[pair.cursor..].first_chunk();
+            pair.cursor += N;
+        }
+    }
+
+    #[inline(never)]
+    fn texts(&self, number: usize, pairs: &mut [Pair], offsets: &[i32], values: &[u8], nulls: Option<&NullBuffer>) {
+        // One step for all, then the next: so the misses of a step overlap.
+        for pair in &mut *pairs {
+            pair.text = (offsets[pair.row as usize] as usize, offsets[pair.row as usize + 1] as usize);
+        }
+        if let [first, .., last] = &*pairs
+            && (last.row - first.row) as usize <= DENSE * pairs.len()
+        {
+            // From front to back all of it comes faster than what is needed of it, one by one.
+            let range = values.get(first.text.0..last.text.1).unwrap_or_default();
+            std::hint::black_box(range.iter().step_by(64).fold(0, |all, byte| all ^ byte));
+        }
+        let bytes = &*self.bytes;
+        for pair in pairs {
+            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
+            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
+                pair.equal &= null;
+                continue;
+            }
+            let (start, end) = pair.text;
+            let (len, at) = length(bytes, pair.cursor);
+            pair.equal &= !null && len == end - start && same_text(values, start, bytes, at, len);
+            pair.cursor = at + len;
+        }
+    }
+}
+
+#[inline]
+fn number(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |number| u32::from_le_bytes(*number))
+}
+
+/// Where each row of a run begins, from its first on, in units; how many bytes they take.
+fn measure(groups: &[&[Column]], (batch, first, rows): Run, begins: &mut [[u8; 4]]) -> usize {
+    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
+    let nulls: usize = groups.iter().map(Group::nulls).sum();
+    let mut end = 0;
+    for (block, begins) in (0..rows).step_by(BLOCK).zip(begins.chunks_mut(BLOCK)) {
+        let mut lengths = [NUMBER + nulls; BLOCK];
+        let lengths = &mut lengths[..begins.len()];
+        for (piece, width) in groups.iter().flat_map(|group| &group.0) {
+            add_lengths(piece, *width, first + block, lengths);
+        }
+        for (begin, len) in begins.iter_mut().zip(lengths) {
+            // Cut off, if all is too long for 32 bits: that is found when the runs are added up.
+            *begin = ((end / UNIT) as u32).to_le_bytes();
+            end += len.next_multiple_of(UNIT);
+        }
+    }
+    end
+}
+
+/// Writes the rows of a run, and where they begin in all memory. `row`: the number of the first.
+fn encode(
+    groups: &[&[Column]],
+    (batch, first, _): Run,
+    row: usize,
+    begins: &mut [[u8; 4]],
+    bytes: &mut [u8],
+    start: usize,
+) {
+    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
+    for (block, begins) in begins.chunks_mut(BLOCK).enumerate() {
+        let mut cursors = [0; BLOCK];
+        let cursors = &mut cursors[..begins.len()];
+        for (at, (cursor, begin)) in cursors.iter_mut().zip(begins).enumerate() {
+            *cursor = u32::from_le_bytes(*begin) as usize * UNIT;
+            *begin = (((start + *cursor) / UNIT) as u32).to_le_bytes();
+            bytes[*cursor..*cursor + NUMBER].copy_from_slice(&((row + block * BLOCK + at) as u32).to_le_bytes());
+            *cursor += NUMBER;
+        }
+        for group in &groups {
+            let mut nulls = [0; BLOCK];
+            nulls[..cursors.len()].copy_from_slice(cursors);
+            cursors.iter_mut().for_each(|cursor| *cursor += group.nulls());
+            for (number, (piece, _)) in group.0.iter().enumerate() {
+                write(piece, first + block * BLOCK, number, &nulls, cursors, bytes);
+            }
         }
     }
 }
 
 /// Adds how many bytes the cells of a column take, from row `first` of the batch on.
+#[inline(never)]
 fn add_lengths(piece: &Piece, width: Option<usize>, first: usize, lengths: &mut [usize]) {
     let prefixed = |len: usize| if len < usize::from(LONG) { len + 1 } else { len + 9 };
     match (piece, width) {
@@ -254,6 +321,7 @@ fn add_lengths(piece: &Piece, width: Option<usize>, first: usize, lengths: &mut 
 }
 
 /// Writes the cells of a column of some rows where their cursors are.
+#[inline(never)]
 fn write(piece: &Piece, first: usize, number: usize, nulls: &[usize], cursors: &mut [usize], bytes: &mut [u8]) {
     match piece {
         Piece::Text(offsets, values, None) => cells(number, nulls, cursors, bytes, false, |row| {
@@ -307,21 +375,17 @@ fn length(bytes: &[u8], at: usize) -> (usize, usize) {
     }
 }
 
-/// Equality without a call where values are short, as they mostly are.
+/// Whether two buffers have the same bytes, without a branch on how many, as long as there are few.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let len = a.len();
-    if len != b.len() {
-        return false;
-    }
-    let word = |bytes: &[u8], at: usize| bytes[at..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-    let half = |bytes: &[u8], at: usize| bytes[at..].first_chunk::<4>().map_or(0, |word| u32::from_le_bytes(*word));
-    match len {
-        // Two words that may overlap are all of it.
-        8..=16 => word(a, 0) == word(b, 0) && word(a, len - 8) == word(b, len - 8),
-        4..8 => half(a, 0) == half(b, 0) && half(a, len - 4) == half(b, len - 4),
-        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
-        _ => a == b,
+fn same_text(a: &[u8], from: usize, b: &[u8], at: usize, len: usize) -> bool {
+    let near = |bytes: &[u8], at: usize| {
+        let near = bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR>)?;
+        let (low, high) = (near.first_chunk::<8>()?, near.last_chunk::<8>()?);
+        Some((u64::from_le_bytes(*low), u64::from_le_bytes(*high)))
+    };
+    match (near(a, from), near(b, at)) {
+        (Some(a), Some(b)) if len <= NEAR => (a.0 ^ b.0) & KEEP[len] | (a.1 ^ b.1) & KEEP[len.saturating_sub(8)] == 0,
+        _ => a[from..from + len] == b[at..at + len],
     }
 }
 

@@ -12,12 +12,13 @@ pub const BUCKET_HASH_VERSION: u32 = 1;
 ///
 /// No key's history depends on another key, so merging bucket by bucket gives what merging at once gives: a bucket is a
 /// unit of work without shared state, for threads, for files of a store, for many machines. What a load is judged by as
-/// a whole is then judged by bucket: the max delete ratio, and whether a snapshot is late.
+/// a whole is then judged by bucket: the max delete ratio, bad rows, whether a snapshot is late, the late horizon, which load
+/// is the first. Say with [`Complete::Only`](crate::Complete::Only) which scope values the whole load is complete for.
 ///
 /// The hash is MurmurHash3 x64 128 over the encoding of [`surrogate_keys`](crate::surrogate_keys) without `valid_from`; a
 /// bucket is the share of `2^64` that its upper half falls into. It depends on the values alone: not on the width of an
 /// integer, the unit of a timestamp, dictionary or view encodings. Other types are told apart, even where a merge takes
-/// their numbers for equal (signed and unsigned integers, decimals of two scales): cast a load's keys to the types of the
+/// their numbers for equal (signed and unsigned integers, integers and floats, decimals of two scales): cast a load's keys to the types of the
 /// history first. With twice the count bucket `b` falls apart into `2b` and `2b + 1`, so that a store can grow by splitting.
 ///
 /// ```

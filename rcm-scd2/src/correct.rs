@@ -2,6 +2,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
 use crate::cells::{At, Column};
+use crate::edits::Edits;
 use crate::feed::{self, Event, Feed};
 use crate::history::Row;
 use crate::incoming::{self, Incoming};
@@ -17,7 +18,8 @@ use crate::{Error, Load, Merged, Mode, Outcome, Patch, Spec, State};
 /// Batches have the keys, the columns and the stored sequence columns of the spec, `valid_from` and `valid_to` (timestamps
 /// in microseconds; `valid_to` null: without end), and one row a key. In a snapshot table the row replaces whatever
 /// history says of that stretch (SQL:2011's `FOR PORTION OF`). In a feed it is an event at `valid_from`, and an event
-/// with the former state at `valid_to` unless one is stored there; events between the two stay.
+/// with the former state at `valid_to` unless one is stored there; events between the two stay. A correction cannot end
+/// a key.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -39,8 +41,9 @@ use crate::{Error, Load, Merged, Mode, Outcome, Patch, Spec, State};
 /// ```
 ///
 /// # Errors
-/// [`Error::BadCorrection`]: a null key or `valid_from`, an empty stretch, two corrections of one key, and in a feed an
-/// event stored at `valid_from` whose further sequences are not smaller. Columns that are missing, repeated, without a
+/// [`Error::BadCorrection`]: a null key or `valid_from`, an empty stretch, an instant that is not before the `valid_to` of
+/// open versions, two corrections of one key; in a feed a start before the late horizon, and an event stored at
+/// `valid_from` whose further sequences are not smaller (with one sequence column: any event stored there). Columns that are missing, repeated, without a
 /// role or of a type that does not fit; state that contradicts itself.
 pub fn correct(spec: &Spec, state: &State, corrections: &[RecordBatch]) -> Result<Merged, Error> {
     for batch in corrections {
@@ -67,19 +70,19 @@ fn correct_snapshots(
     let index = one_a_key(spec, &snapshot.keys, snapshot.load, snapshot.history)?;
     let mut past = past(&index, snapshot.history, |at| snapshot.intervals.row(at));
     past.sort_unstable_by_key(|(rep, row)| (*rep, row.from));
-    let (mut changes, mut outcomes) = (snapshot::Changes::default(), Vec::new());
+    let (mut edits, mut outcomes) = (Edits::default(), Vec::new());
     for (row, (from, to)) in stretches.iter().enumerate() {
         let of_key: Vec<Row> = of_key(&past, row);
         let replaced = Replaced { from: *from, to: *to, row: Some(snapshot.load.at(row)) };
-        let changed = snapshot.replace(&of_key, replaced, &mut changes)?;
+        let changed = snapshot.replace(&of_key, replaced, &mut edits)?;
         outcomes.push(match changed {
             false => Outcome::NoOp,
             true if of_key.iter().all(|row| row.inferred) => Outcome::New,
             true => Outcome::Late,
         });
     }
-    let opens = snapshot.stored(&changes.opens).batch(spec, &changes.opens)?;
-    let snapshot::Changes { closes, withdrawals, .. } = changes;
+    let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
+    let Edits { closes, withdrawals, .. } = edits;
     Ok(Merged::of(closes, withdrawals, opens, Patch::none(), Patch::none(), outcomes, Vec::new()))
 }
 
@@ -106,7 +109,9 @@ fn correct_feed(
     let mut events: Vec<(u32, Event)> = Vec::new();
     for (row, (from, to)) in stretches.iter().enumerate() {
         let (rep, of_key, at) = (row as u32, of_key(&past, row), load.at(row));
-        let marks: Vec<At> = hidden.iter().filter(|(other, _)| *other == rep).map(|(_, at)| *at).collect();
+        let first = hidden.partition_point(|(other, _)| *other < rep);
+        let marks = hidden[first..].iter().take_while(|(other, _)| *other == rep);
+        let marks: Vec<At> = marks.map(|(_, at)| *at).collect();
         let stored = feed.stored_events(&of_key, &marks)?;
         let there = |instant: i64| stored.iter().find(|event| event.at == instant);
         if there(*from).is_some_and(|event| feed.compare_further(event.further, at).is_ge()) {

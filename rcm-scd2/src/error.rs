@@ -8,6 +8,14 @@ use crate::{RefusalCode, Refused};
 ///
 /// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. The one
 /// exception is the scope value of a snapshot, which is configuration (the name of a hospital).
+///
+/// ```
+/// use rcm_scd2::{Error, Spec};
+///
+/// let error = Spec::snapshot(["id"]).track(["valid_to"]).build().unwrap_err();
+/// assert_eq!(error, Error::ReservedName { column: "valid_to".to_owned() });
+/// assert_eq!(error.to_string(), "spec: column `valid_to` is written by the engine and cannot have another role");
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -72,7 +80,7 @@ pub enum Error {
     /// A column that is needed is not there.
     #[error("{place}: column `{column}` is missing (there are: {found})")]
     MissingColumn {
-        /// `history`, `hidden`, `load` or `withheld`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction` or `facts`.
         place: &'static str,
         /// The column.
         column: String,
@@ -82,7 +90,7 @@ pub enum Error {
     /// A column that is needed is there more than once.
     #[error("{place}: column `{column}` is there more than once")]
     RepeatedColumn {
-        /// `history`, `hidden`, `load` or `withheld`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction` or `facts`.
         place: &'static str,
         /// The column.
         column: String,
@@ -106,7 +114,7 @@ pub enum Error {
     /// An instant at or after the one that open versions end with, which would open or end none.
     #[error("{place}: {}not before the `valid_to` of open versions", row.map_or_else(|| "as_of is ".to_owned(), |row| format!("row {row}: its valid time is ")))]
     BeyondOpenEnd {
-        /// `load` or `correction`.
+        /// `load`.
         place: &'static str,
         /// Position over all batches; none: the instant of the whole.
         row: Option<usize>,
@@ -162,7 +170,7 @@ pub enum Error {
     /// A type that does not fit, without loss, the type that is stored.
     #[error("{place}: column `{column}` has type {found}, expected {expected}")]
     ColumnType {
-        /// `history`, `hidden`, `load` or `withheld`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction` or `facts`.
         place: &'static str,
         /// The column.
         column: String,
@@ -174,7 +182,7 @@ pub enum Error {
     /// An instant that microseconds in 64 bits cannot hold.
     #[error("{place}: row {row}: column `{column}` is out of range for a timestamp in microseconds")]
     OutOfRange {
-        /// `hidden` or `load`.
+        /// `load` or `facts`.
         place: &'static str,
         /// The column.
         column: String,
@@ -207,7 +215,7 @@ pub enum Error {
         /// The instant in history that stands against it, microseconds since the epoch.
         latest: i64,
     },
-    /// A snapshot that would close a larger share of the live keys than the spec allows.
+    /// A load that would end a larger share of the live keys than the spec allows.
     #[error("load{}: {absent} of {live} live keys are absent, more than the allowed share of {ratio}", in_scope(scope))]
     TooManyDeletes {
         /// The scope value, where the spec has a scope.
@@ -252,7 +260,7 @@ pub enum Fault {
     /// `valid_to` is not later than `valid_from`.
     #[error("`valid_to` is not later than `valid_from`")]
     EmptyInterval,
-    /// `is_current` is null or does not say whether `valid_to` is null.
+    /// `is_current` is null or does not say whether `valid_to` is that of an open version.
     #[error("`is_current` does not agree with `valid_to`")]
     CurrentFlag,
     /// `is_deleted` or `is_inferred` is null.

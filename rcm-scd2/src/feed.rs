@@ -17,13 +17,14 @@ pub(crate) use hidden::{HIDDEN, Hidden};
 use horizon::Horizon;
 
 use crate::cells::{At, Column};
+use crate::edits::Edits;
 use crate::history::{self, Intervals, Row, check_keys};
 use crate::incoming::{self, Incoming};
 use crate::index::Index;
 use crate::opens::{Opens, Stored};
 use crate::space::{Section, Space};
 use crate::spec::{IS_INFERRED, InitialValidFrom};
-use crate::{BadRows, Close, Error, Load, Merged, Outcome, Patch, Refused, Rule, Spec, State};
+use crate::{BadRows, Error, Load, Merged, Outcome, Patch, Refused, Rule, Spec, State};
 
 /// Numbers of the sections.
 const HISTORY: usize = 0;
@@ -70,9 +71,7 @@ pub(crate) struct Feed<'a> {
 /// What folds want done.
 #[derive(Default)]
 pub(crate) struct Changes {
-    pub(crate) closes: Vec<Close>,
-    pub(crate) withdrawals: Vec<usize>,
-    pub(crate) opens: Opens,
+    pub(crate) edits: Edits,
     pub(crate) hidden_removes: Vec<usize>,
     pub(crate) hidden_adds: Vec<Hidden>,
     pub(crate) outcomes: Vec<(u32, Outcome)>,
@@ -83,9 +82,7 @@ pub(crate) struct Changes {
 
 impl Changes {
     fn append(&mut self, mut other: Changes) {
-        self.closes.append(&mut other.closes);
-        self.withdrawals.append(&mut other.withdrawals);
-        self.opens.append(other.opens);
+        self.edits.append(other.edits);
         self.hidden_removes.append(&mut other.hidden_removes);
         self.hidden_adds.append(&mut other.hidden_adds);
         self.outcomes.append(&mut other.outcomes);
@@ -267,7 +264,7 @@ impl<'a> Feed<'a> {
             }
             Ok::<_, Error>(part)
         };
-        let parts = groups.par_chunks(KEYS_PER_TASK).map(task).collect::<Result<Vec<_>, _>>()?;
+        let parts = groups.par_chunks(KEYS_PER_TASK).with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
         parts.into_iter().for_each(|part| changes.append(part));
         Ok(())
     }
@@ -293,9 +290,9 @@ impl<'a> Feed<'a> {
             }
         }
         changes.refused.iter().for_each(|refused| outcomes[refused.row] = Outcome::Refused);
-        let opens = self.stored(&changes.opens).batch(self.spec, &changes.opens)?;
+        let opens = self.stored(&changes.edits.opens).batch(self.spec, &changes.edits.opens)?;
         let hidden = self.hidden_patch(&mut changes)?;
-        let Changes { closes, withdrawals, refused, .. } = changes;
+        let Changes { edits: Edits { closes, withdrawals, .. }, refused, .. } = changes;
         let merged = Merged::of(closes, withdrawals, opens, hidden, ledger, outcomes, refused);
         Ok(Merged { absent_columns, ..merged })
     }

@@ -10,14 +10,15 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use arrow::datatypes::DataType;
 
 use crate::Error;
-use crate::cells::{At, Column};
+use crate::cells::{At, Column, Piece};
 
 /// The cells of a column at these places.
 pub(crate) fn gather(column: &Column, rows: impl ExactSizeIterator<Item = At> + Clone) -> Result<ArrayRef, Error> {
     let len = rows.len();
     let cells = rows.clone().map(|at| column.value(at));
+    let may = column.pieces.iter().any(Piece::may_have_nulls) || rows.clone().any(|at| at == At::NOWHERE);
     let nulls = || NullBuffer::from_iter(rows.clone().map(|at| column.value(at).is_some()));
-    let nulls = Some(nulls()).filter(|nulls| nulls.null_count() > 0);
+    let nulls = may.then(nulls).filter(|nulls| nulls.null_count() > 0);
     Ok(match (&column.data_type, column.width) {
         (DataType::Null, _) => Arc::new(NullArray::new(len)),
         (DataType::Boolean, _) => {
@@ -36,14 +37,15 @@ pub(crate) fn gather(column: &Column, rows: impl ExactSizeIterator<Item = At> + 
             make_array(data.align_buffers(true).build()?)
         }
         (data_type, None) => {
-            let bytes: usize = cells.clone().flatten().map(<[u8]>::len).sum();
-            let mut values = Vec::with_capacity(bytes);
             let mut ends = Vec::with_capacity(len + 1);
             ends.push(0_usize);
-            for cell in cells {
-                values.extend_from_slice(cell.unwrap_or_default());
-                ends.push(values.len());
-            }
+            let mut end = 0;
+            ends.extend(cells.clone().map(|cell| {
+                end += cell.map_or(0, <[u8]>::len);
+                end
+            }));
+            let mut values = Vec::with_capacity(end);
+            cells.flatten().for_each(|cell| values.extend_from_slice(cell));
             let values = Buffer::from_vec(values);
             match data_type {
                 DataType::Utf8 => Arc::new(StringArray::try_new(narrow(&ends)?, values, nulls)?),

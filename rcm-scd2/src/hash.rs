@@ -29,19 +29,49 @@ pub(crate) fn word(seed: u64, value: u64) -> u64 {
     fold(value ^ A, seed ^ B)
 }
 
-/// A value of any length.
+/// A value of any length: that of up to 16 bytes as two words, filled up with zeros.
 #[inline(always)]
 pub(crate) fn bytes(seed: u64, value: &[u8]) -> u64 {
     let n = value.len();
-    let seed = seed ^ (n as u64).wrapping_mul(C);
+    let high = |last: u64| last.checked_shr(8 * (16 - n as u32)).unwrap_or(0);
+    let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
     match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
-        (Some(low), Some(high)) if n <= 16 => words(seed, u64::from_le_bytes(*low), u64::from_le_bytes(*high)),
-        (Some(_), _) => long(seed, value),
+        _ if n > 16 => long(sized(seed, n), value),
+        (Some(low), Some(last)) => words(sized(seed, n), u64::from_le_bytes(*low), high(u64::from_le_bytes(*last))),
         _ => match (value.first_chunk::<4>(), value.last_chunk::<4>()) {
-            (Some(low), Some(high)) => words(seed, u32::from_le_bytes(*low).into(), u32::from_le_bytes(*high).into()),
-            _ => words(seed, value.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+            (Some(low), Some(last)) => words(sized(seed, n), half(low) | half(last) << (8 * (n - 4)), 0),
+            _ => words(sized(seed, n), value.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
         },
     }
+}
+
+/// The same for bytes of a buffer, without a branch on how many there are, as long as there are few.
+#[inline(always)]
+fn within(seed: u64, buffer: &[u8], start: usize, end: usize) -> u64 {
+    let n = end - start;
+    match buffer.get(start..).and_then(<[u8]>::first_chunk::<16>) {
+        Some(chunk) if n <= 16 => {
+            let (low, high) = (u128::from_le_bytes(*chunk) as u64, (u128::from_le_bytes(*chunk) >> 64) as u64);
+            words(sized(seed, n), low & KEEP[n], high & KEEP[n.saturating_sub(8)])
+        }
+        _ => bytes(seed, &buffer[start..end]),
+    }
+}
+
+/// The mask of the first bytes of a word, by their number.
+pub(crate) const KEEP: [u64; 17] = {
+    let mut masks = [u64::MAX; 17];
+    let mut n = 0;
+    while n < 8 {
+        masks[n] = (1 << (8 * n)) - 1;
+        n += 1;
+    }
+    masks
+};
+
+#[inline(always)]
+fn sized(seed: u64, len: usize) -> u64 {
+    seed ^ (len as u64).wrapping_mul(C)
 }
 
 #[inline(always)]
@@ -71,10 +101,10 @@ pub(crate) fn column(column: &Column, batch: u32, first: usize, hashes: &mut [u6
             hashes
                 .iter_mut()
                 .zip(ends)
-                .for_each(|(hash, ends)| *hash = bytes(*hash, &values[ends[0] as usize..ends[1] as usize]));
+                .for_each(|(hash, ends)| *hash = within(*hash, values, ends[0] as usize, ends[1] as usize));
         }
         Piece::Text(offsets, values, nulls) => each(first, nulls, hashes, |hash, row| {
-            bytes(hash, &values[offsets[row] as usize..offsets[row + 1] as usize])
+            within(hash, values, offsets[row] as usize, offsets[row + 1] as usize)
         }),
         Piece::LargeText(offsets, values, nulls) => each(first, nulls, hashes, |hash, row| {
             bytes(hash, &values[offsets[row] as usize..offsets[row + 1] as usize])
@@ -134,7 +164,7 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
             let (mut digits, mut scale) = (signed(cell), i64::from(*scale));
             if let Ok(mut short) = i64::try_from(digits) {
                 // 128-bit division is slow.
-                while short != 0 && short % 10 == 0 {
+                while short % 10 == 0 && short != 0 {
                     (short, scale) = (short / 10, scale - 1);
                 }
                 digits = short.into();
@@ -162,6 +192,16 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_has_one_hash_wherever_it_lies() {
+        let buffer: Vec<u8> = (1..=60).collect();
+        for start in 0..60 {
+            for end in start..=60 {
+                assert_eq!(within(7, &buffer, start, end), bytes(7, &buffer[start..end]), "{start}..{end}");
+            }
+        }
+    }
 
     #[test]
     fn lengths_count_and_every_byte_counts() {

@@ -1,6 +1,7 @@
 //! The intervals of history, and the laws they keep.
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use rayon::prelude::*;
 
@@ -67,29 +68,29 @@ impl Intervals {
                 None => Ok(read),
             }
         };
-        Ok(Intervals { batches: spans.par_iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Intervals { batches: spans.par_iter().with_max_len(1).map(read).collect::<Result<_, _>>()? })
     }
 
     #[inline]
     pub(crate) fn is_current(&self, at: At) -> bool {
-        self.batches[at.batch as usize].current.value(at.row as usize)
+        self.batches[at.batch as usize].current.values().value(at.row as usize)
     }
 
     /// Whether the row is a marker, or inferred.
     #[inline]
     pub(crate) fn is_special(&self, at: At) -> bool {
         let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
-        [&batch.deleted, &batch.inferred].into_iter().flatten().any(|flags| flags.value(row))
+        [&batch.deleted, &batch.inferred].into_iter().flatten().any(|flags| flags.values().value(row))
     }
 
     #[inline]
     pub(crate) fn row(&self, at: At) -> Row {
         let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
-        let flag = |flags: &Option<BooleanArray>| flags.as_ref().is_some_and(|flags| flags.value(row));
+        let flag = |flags: &Option<BooleanArray>| flags.as_ref().is_some_and(|flags| flags.values().value(row));
         Row {
             at,
-            from: batch.from.value(row),
-            to: (!batch.current.value(row)).then(|| batch.to.value(row)),
+            from: batch.from.values()[row],
+            to: (!batch.current.values().value(row)).then(|| batch.to.values()[row]),
             deleted: flag(&batch.deleted),
             inferred: flag(&batch.inferred),
         }
@@ -100,7 +101,6 @@ impl Batch {
     /// The first row in which the metadata contradict each other.
     fn fault(&self, open: Option<i64>) -> Option<(usize, Fault)> {
         let null = |flags: &Option<BooleanArray>| flags.as_ref().is_some_and(|flags| flags.null_count() > 0);
-        let whole = self.from.null_count() == 0 && self.current.null_count() == 0;
         let rows = 0..self.from.len();
         let fault = |row: usize| {
             let to = self.to.is_valid(row).then(|| self.to.value(row));
@@ -119,17 +119,29 @@ impl Batch {
                 None
             }
         };
-        // The usual case without a branch per row: nothing is null that must not be, and all flags agree.
-        let (from, to) = (self.from.values(), self.to.values());
-        let agrees = |row: usize| match (self.current.value(row), open) {
-            (true, None) => self.to.is_null(row),
-            (true, Some(open)) => self.to.is_valid(row) && to[row] == open && open > from[row],
-            (false, open) => self.to.is_valid(row) && to[row] > from[row] && Some(to[row]) != open,
-        };
-        if whole && !null(&self.deleted) && !null(&self.inferred) && rows.clone().all(agrees) {
+        let whole = self.from.null_count() == 0 && self.current.null_count() == 0;
+        if whole && !null(&self.deleted) && !null(&self.inferred) && self.agrees(open) {
             return None;
         }
         rows.into_iter().find_map(|row| fault(row).map(|fault| (row, fault)))
+    }
+
+    /// Whether ends and flags say the same in all rows: 64 at a time, without a branch per row.
+    fn agrees(&self, open: Option<i64>) -> bool {
+        let valid =
+            self.to.nulls().map_or_else(|| BooleanBuffer::new_set(self.to.len()), |nulls| nulls.inner().clone());
+        let (current, valid) = (self.current.values().bit_chunks(), valid.bit_chunks());
+        let times = self.from.values().chunks(64).zip(self.to.values().chunks(64));
+        times.zip(current.iter_padded().zip(valid.iter_padded())).all(|((from, to), (current, valid))| {
+            let (mut empty, mut opened) = (0, 0);
+            for (bit, (from, to)) in from.iter().zip(to).enumerate() {
+                empty |= u64::from(to <= from) << bit;
+                opened |= u64::from(Some(*to) == open) << bit;
+            }
+            let all = u64::MAX >> (64 - from.len());
+            let opened = if open.is_some() { opened } else { !valid & all };
+            empty & valid == 0 && opened == current && (open.is_none() || valid == all)
+        })
     }
 }
 
@@ -187,7 +199,7 @@ pub(crate) fn check_keys(spec: &Spec, place: &'static str, section: &Section, ke
 /// ```
 ///
 /// # Errors
-/// [`Error::BrokenHistory`] for the first row, in order of keys, that breaks one of these; a missing or ill-typed column.
+/// [`Error::BrokenHistory`] for a row that breaks one of these; a missing or ill-typed column.
 pub fn verify(spec: &Spec, history: &[RecordBatch]) -> Result<(), Error> {
     let space = Space::new(&[(PLACE, history)])?;
     let section = space.section(0);

@@ -19,9 +19,8 @@ pub(crate) struct Index<'a> {
     keys: &'a [Column],
     /// The key of each row, and the groups of cells that are compared with those of history.
     pub(crate) arena: Arena<'a>,
-    /// By the upper bits of the hash: slots of 32 bits of it, and the position of a row more 1.
-    tables: Vec<Words>,
-    bloom: Option<Bloom>,
+    /// By the upper bits of the hash.
+    parts: Vec<Part>,
     rows: usize,
     /// The rows whose key an earlier row has: that row and this one, in order.
     pub(crate) duplicates: Vec<(u32, u32)>,
@@ -43,14 +42,14 @@ impl<'a> Index<'a> {
         let hashes = hashes.view();
         // A table a thread, and none that is not worth a task.
         let parts = rayon::current_num_threads().min(rows / 8192).next_power_of_two().clamp(1, 64);
-        let build = |part: usize| table(part, parts, hashes, &arena, wanted);
-        let built: Vec<(Words, Vec<(u32, u32)>)> = (0..parts).into_par_iter().map(build).collect();
-        // Where most rows are of other keys a look at a few bits spares most looks at the tables.
-        let bloom = (probes / 4 > rows).then(|| Bloom::of(hashes));
-        let (tables, duplicates): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+        // Where most rows are of other keys a look at a few bits spares most looks at the slots.
+        let filtered = probes / 4 > rows;
+        let build = |part: usize| Part::of(part, parts, filtered, hashes, &arena, wanted);
+        let built: Vec<(Part, Vec<(u32, u32)>)> = (0..parts).into_par_iter().map(build).collect();
+        let (parts, duplicates): (Vec<_>, Vec<_>) = built.into_iter().unzip();
         let mut duplicates = duplicates.concat();
         duplicates.sort_unstable();
-        Ok(Index { keys, arena, tables, bloom, rows, duplicates })
+        Ok(Index { keys, arena, parts, rows, duplicates })
     }
 
     /// How many rows there are.
@@ -69,12 +68,12 @@ impl<'a> Index<'a> {
     pub(crate) fn on(&self, batch: u32) -> Prober<'_> {
         let keys = Group::of(self.keys, batch);
         let [hashes, slots] = [(); 2].map(|()| Vec::with_capacity(BLOCK));
-        let tables = self.tables.iter().map(Words::view).collect();
+        let parts = self.parts.iter().map(Part::view).collect();
         Prober {
             index: self,
             keys,
             batch,
-            tables,
+            parts,
             hashes,
             candidates: Vec::new(),
             slots,
@@ -82,25 +81,23 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The row with the key of a row of a batch, behind the slot of another row (more 1), or of any.
+    /// The row with the key of a row of a batch, behind the slot of another row that has not.
     #[cold]
-    fn further(&self, hash: u64, behind: u32, keys: &Group, row: u32) -> Option<Pair> {
-        let table = self.tables[part_of(hash, self.tables.len())].view();
-        let mask = table.len() - 1;
-        let mut place = hash as usize & mask;
-        let mut passed = behind == 0;
-        while table[place] != [0; 8] {
-            let slot = u64::from_le_bytes(table[place]);
-            if passed && slot & TAG == hash & TAG {
-                let rep = row_of(slot);
-                let mut pair = [Pair::new(row, rep, self.arena.begin(rep))];
-                self.arena.compare(keys, &mut pair);
-                if pair[0].equal {
-                    return Some(pair[0]);
-                }
+    fn behind(&self, hash: u64, other: u32, keys: &Group, row: u32) -> Option<Pair> {
+        let table = self.parts[part_of(hash, self.parts.len())].view().slots;
+        let mut place = hash as usize & (table.len() - 1);
+        let other = self.arena.begin(other as usize);
+        while begin_of(u64::from_le_bytes(table[place])) != other {
+            place = (place + 1) & (table.len() - 1);
+        }
+        while let Some((next, begin)) = walk(table, place + 1, hash) {
+            let mut pair = [Pair::new(row, begin)];
+            self.arena.fetch(&mut pair);
+            self.arena.compare(keys, &mut pair);
+            if pair[0].equal {
+                return Some(pair[0]);
             }
-            passed |= slot as u32 == behind;
-            place = (place + 1) & mask;
+            place = next;
         }
         None
     }
@@ -116,7 +113,7 @@ impl<'a> Index<'a> {
             found
         };
         let spans: Vec<_> = section.spans().collect();
-        let found: Vec<_> = spans.into_par_iter().map(found).collect();
+        let found: Vec<_> = spans.into_par_iter().with_max_len(1).map(found).collect();
         let mut found = found.concat();
         found.sort_unstable_by_key(|(_, at)| *at);
         found
@@ -128,7 +125,7 @@ pub(crate) struct Prober<'a> {
     index: &'a Index<'a>,
     keys: Group<'a>,
     batch: u32,
-    tables: Vec<&'a [[u8; 8]]>,
+    parts: Vec<View<'a>>,
     /// Room for a block.
     hashes: Vec<u64>,
     candidates: Vec<(u32, u64)>,
@@ -140,45 +137,38 @@ impl Prober<'_> {
     /// Looks up rows from `first` on, at most [`BLOCK`] of them: those whose key is known, in their order, each with the
     /// first row of its key.
     pub(crate) fn block(&mut self, first: usize, rows: usize) -> &mut [Pair] {
-        let Prober { index, keys, batch, tables, hashes, candidates, slots, pairs } = self;
+        let Prober { index, keys, batch, parts, hashes, candidates, slots, pairs } = self;
         hashes.clear();
         hashes.resize(rows, SEED);
         index.keys.iter().for_each(|key| hash::column(key, *batch, first, hashes));
         // One step for all, then the next: so the misses of a step overlap.
-        let mut count = 0;
-        match &index.bloom {
-            Some(bloom) => {
-                slots.clear();
-                slots.extend(hashes.iter().map(|hash| bloom.word(*hash)));
-                candidates.resize(BLOCK, (0, 0));
-                for (at, (hash, word)) in hashes.iter().zip(&*slots).enumerate() {
-                    candidates[count] = (at as u32, *hash);
-                    count += usize::from(word & Bloom::bits(*hash) == Bloom::bits(*hash));
-                }
-                candidates.truncate(count);
+        let part = |hash: u64| &parts[part_of(hash, parts.len())];
+        candidates.clear();
+        if parts.iter().all(|part| part.filter.is_empty()) {
+            candidates.extend(hashes.iter().enumerate().map(|(at, hash)| (at as u32, *hash)));
+        } else {
+            // Without a branch: which rows pass is as good as random.
+            candidates.resize(BLOCK, (0, 0));
+            let mut count = 0;
+            for (at, hash) in hashes.iter().enumerate() {
+                candidates[count] = (at as u32, *hash);
+                count += usize::from(part(*hash).word(*hash) & bits(*hash) == bits(*hash));
             }
-            None => {
-                candidates.clear();
-                candidates.extend(hashes.iter().enumerate().map(|(at, hash)| (at as u32, *hash)));
-            }
+            candidates.truncate(count);
         }
         slots.clear();
-        slots.extend(candidates.iter().map(|(_, hash)| {
-            let table = tables[part_of(*hash, tables.len())];
-            u64::from_le_bytes(table[*hash as usize & (table.len() - 1)])
-        }));
+        slots.extend(candidates.iter().map(|(_, hash)| part(*hash).slot(*hash)));
         pairs.clear();
         for ((at, hash), slot) in candidates.iter().zip(&*slots) {
-            if *slot & TAG == hash & TAG && *slot != 0 {
-                let rep = row_of(*slot);
-                pairs.push(Pair::new(first as u32 + at, rep, index.arena.begin(rep)));
+            let found = if *slot & TAG == hash & TAG && *slot != 0 {
+                Some(begin_of(*slot))
             } else if *slot != 0 {
                 // Another key has its place: it may be further on.
-                let pair = index.further(*hash, 0, keys, first as u32 + at);
-                pairs.extend(
-                    pair.map(|pair| Pair::new(pair.row, pair.rep as usize, index.arena.begin(pair.rep as usize))),
-                );
-            }
+                walk(part(*hash).slots, *hash as usize + 1, *hash).map(|(_, begin)| begin)
+            } else {
+                None
+            };
+            pairs.extend(found.map(|begin| Pair::new(first as u32 + at, begin)));
         }
         index.arena.fetch(pairs);
         index.arena.compare(keys, pairs);
@@ -186,7 +176,7 @@ impl Prober<'_> {
             // Different keys with the same 32 bits of their hashes.
             for pair in pairs.iter_mut().filter(|pair| !pair.equal) {
                 let hash = hashes[pair.row as usize - first];
-                *pair = index.further(hash, 1 + pair.rep, keys, pair.row).unwrap_or(*pair);
+                *pair = index.behind(hash, pair.rep, keys, pair.row).unwrap_or(*pair);
             }
             pairs.retain(|pair| pair.equal);
         }
@@ -205,8 +195,22 @@ impl Prober<'_> {
     }
 }
 
-fn row_of(slot: u64) -> usize {
-    (slot as u32 - 1) as usize
+fn begin_of(slot: u64) -> u32 {
+    slot as u32 - 1
+}
+
+/// The next row whose key may have the hash: the place of its slot, and where it begins.
+#[inline]
+fn walk(table: &[[u8; 8]], place: usize, hash: u64) -> Option<(usize, u32)> {
+    let mask = table.len() - 1;
+    let mut place = place & mask;
+    loop {
+        match u64::from_le_bytes(table[place]) {
+            0 => return None,
+            slot if slot & TAG == hash & TAG => return Some((place, begin_of(slot))),
+            _ => place = (place + 1) & mask,
+        }
+    }
 }
 
 fn part_of(hash: u64, parts: usize) -> usize {
@@ -214,7 +218,7 @@ fn part_of(hash: u64, parts: usize) -> usize {
 }
 
 /// The hashes of the keys of all rows.
-fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
+fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words<8> {
     let mut hashes = Words::zeros(rows);
     let mut rest = hashes.view_mut();
     let mut tasks = Vec::new();
@@ -224,7 +228,7 @@ fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
         let blocks = mine.chunks_mut(BLOCK * 64).enumerate();
         tasks.extend(blocks.map(|(at, block)| (batch, at * BLOCK * 64, block)));
     }
-    tasks.into_par_iter().for_each(|(batch, first, hashes)| {
+    tasks.into_par_iter().with_max_len(1).for_each(|(batch, first, hashes)| {
         for (at, block) in hashes.chunks_mut(BLOCK).enumerate() {
             let mut hashed = [SEED; BLOCK];
             let hashed = &mut hashed[..block.len()];
@@ -235,67 +239,96 @@ fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Words {
     hashes
 }
 
-/// The table of the keys whose hash is of a part, and the rows that repeat one.
-fn table(
-    part: usize,
-    parts: usize,
-    hashes: &[[u8; 8]],
-    arena: &Arena,
-    wanted: &(dyn Fn(usize) -> bool + Sync),
-) -> (Words, Vec<(u32, u32)>) {
-    let all = || hashes.iter().map(|hash| u64::from_le_bytes(*hash));
-    let count = all().filter(|hash| part_of(*hash, parts) == part).count();
-    // At most half full, so that a walk ends soon.
-    let (mut table, mut duplicates) = (Words::zeros((2 * count + 2).next_power_of_two()), Vec::new());
-    let slots = table.view_mut();
-    let mask = slots.len() - 1;
-    for (row, hash) in all().enumerate() {
-        if part_of(hash, parts) != part || !wanted(row) {
-            continue;
-        }
-        let mut place = hash as usize & mask;
-        loop {
-            let slot = u64::from_le_bytes(slots[place]);
-            if slot == 0 {
-                slots[place] = (hash & TAG | (row as u64 + 1)).to_le_bytes();
-                break;
-            }
-            if slot & TAG == hash & TAG && arena.same_key(row_of(slot), row) {
-                duplicates.push((row_of(slot) as u32, row as u32));
-                break;
-            }
-            place = (place + 1) & mask;
-        }
-    }
-    (table, duplicates)
+/// The keys whose hash is of a part: a table of slots, which have 32 bits of the hash and where the row begins more 1;
+/// before it, perhaps, a filter, four bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash-
+/// and Space-Efficient Bloom Filters, 2007).
+struct Part {
+    words: Words<8>,
+    filter: usize,
 }
 
-/// Four bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash- and Space-Efficient Bloom
-/// Filters, 2007).
-struct Bloom(Vec<u64>);
+#[derive(Clone, Copy)]
+struct View<'a> {
+    slots: &'a [[u8; 8]],
+    filter: &'a [[u8; 8]],
+}
 
-impl Bloom {
-    fn of(hashes: &[[u8; 8]]) -> Self {
-        let mut bloom = Bloom(vec![0; (hashes.len() / 4 + 1).next_power_of_two()]);
-        for hash in hashes.iter().map(|hash| u64::from_le_bytes(*hash)) {
-            let at = bloom.place(hash);
-            bloom.0[at] |= Bloom::bits(hash);
+impl Part {
+    /// Also the rows that repeat a key: the first row that has it, and they.
+    fn of(
+        part: usize,
+        parts: usize,
+        filtered: bool,
+        hashes: &[[u8; 8]],
+        arena: &Arena,
+        wanted: &(dyn Fn(usize) -> bool + Sync),
+    ) -> (Self, Vec<(u32, u32)>) {
+        let all = || hashes.iter().map(|hash| u64::from_le_bytes(*hash));
+        let count = all().filter(|hash| part_of(*hash, parts) == part).count();
+        // At most half full, so that a walk ends soon.
+        let slots = (2 * count + 2).next_power_of_two();
+        let filter = if filtered { (count / 8 + 1).next_power_of_two() } else { 0 };
+        let mut words = Words::zeros(slots + filter);
+        let (filter, table) = words.view_mut().split_at_mut(filter);
+        let mut duplicates = Vec::new();
+        let mine = all().enumerate().filter(|(row, hash)| part_of(*hash, parts) == part && wanted(*row));
+        let mut mine = mine.peekable();
+        let mut block = Vec::with_capacity(BLOCK);
+        while mine.peek().is_some() {
+            block.clear();
+            block.extend(mine.by_ref().take(BLOCK));
+            // All misses at once.
+            let touch = |all: u8, (_, hash): &(usize, u64)| all ^ table[*hash as usize & (slots - 1)][0];
+            std::hint::black_box(block.iter().fold(0, touch));
+            for (row, hash) in &block {
+                let mut place = *hash as usize & (slots - 1);
+                loop {
+                    let slot = u64::from_le_bytes(table[place]);
+                    if slot == 0 {
+                        table[place] = (hash & TAG | (u64::from(arena.begin(*row)) + 1)).to_le_bytes();
+                        break;
+                    }
+                    if slot & TAG == hash & TAG && arena.same_key(begin_of(slot), *row) {
+                        duplicates.push((arena.row_at(begin_of(slot)), *row as u32));
+                        break;
+                    }
+                    place = (place + 1) & (slots - 1);
+                }
+            }
+            if filtered {
+                for (_, hash) in &block {
+                    let word = &mut filter[place_in(filter.len(), *hash)];
+                    *word = (u64::from_le_bytes(*word) | bits(*hash)).to_le_bytes();
+                }
+            }
         }
-        bloom
+        (Part { filter: filter.len(), words }, duplicates)
     }
 
+    fn view(&self) -> View<'_> {
+        let (filter, slots) = self.words.view().split_at(self.filter);
+        View { slots, filter }
+    }
+}
+
+impl View<'_> {
     #[inline]
-    fn place(&self, hash: u64) -> usize {
-        (hash >> 24) as usize & (self.0.len() - 1)
+    fn slot(&self, hash: u64) -> u64 {
+        u64::from_le_bytes(self.slots[hash as usize & (self.slots.len() - 1)])
     }
 
     #[inline]
     fn word(&self, hash: u64) -> u64 {
-        self.0[self.place(hash)]
+        u64::from_le_bytes(self.filter[place_in(self.filter.len(), hash)])
     }
+}
 
-    #[inline]
-    fn bits(hash: u64) -> u64 {
-        1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63) | 1 << (hash >> 18 & 63)
-    }
+#[inline]
+fn place_in(filter: usize, hash: u64) -> usize {
+    (hash >> 24) as usize & (filter - 1)
+}
+
+#[inline]
+fn bits(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63) | 1 << (hash >> 18 & 63)
 }

@@ -6,6 +6,7 @@ mod buckets;
 mod cells;
 mod columns;
 mod correct;
+mod edits;
 mod encoding;
 mod error;
 mod feed;

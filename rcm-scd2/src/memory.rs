@@ -50,19 +50,19 @@ impl DerefMut for Memory {
     }
 }
 
-/// Numbers in large memory.
-pub(crate) struct Words(Memory);
+/// Numbers of `N` bytes in large memory.
+pub(crate) struct Words<const N: usize>(Memory);
 
-impl Words {
+impl<const N: usize> Words<N> {
     pub(crate) fn zeros(len: usize) -> Self {
-        Words(Memory::zeros(8 * len))
+        Words(Memory::zeros(N * len))
     }
 
-    pub(crate) fn view(&self) -> &[[u8; 8]] {
+    pub(crate) fn view(&self) -> &[[u8; N]] {
         self.0.as_chunks().0
     }
 
-    pub(crate) fn view_mut(&mut self) -> &mut [[u8; 8]] {
+    pub(crate) fn view_mut(&mut self) -> &mut [[u8; N]] {
         self.0.as_chunks_mut().0
     }
 }

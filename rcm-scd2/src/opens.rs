@@ -61,7 +61,7 @@ impl Stored<'_> {
             let (places, slot) = (&opens.places, *slot);
             gather(column, (0..rows).map(move |row| places[row * slots + slot]))
         };
-        let mut columns = self.columns.par_iter().map(one).collect::<Result<Vec<ArrayRef>, _>>()?;
+        let mut columns = self.columns.par_iter().with_max_len(1).map(one).collect::<Result<Vec<ArrayRef>, _>>()?;
         let keys = spec.keys().len();
         let nullable = |at: usize| at >= keys || spec.null_keys_as_value;
         let field = |(at, (column, _)): (usize, &(&Column, usize))| {

@@ -1,4 +1,5 @@
 use arrow::array::RecordBatch;
+use rayon::prelude::*;
 
 use crate::Patch;
 
@@ -7,6 +8,24 @@ use crate::Patch;
 ///
 /// The same observations give the same rows, whatever the order of the rows, the size of the batches, the encoding of
 /// the columns or the number of threads; only the order of the opens follows that of the load.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Close, Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let state = apply(&State::new(), &merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?)?;
+/// let moved = merge(&spec, &state, &Load::new(&table(&[["a", "Paris"]]), 2))?;
+/// assert_eq!(moved.closes, [Close { row: 0, valid_to: 2 }]);
+/// assert_eq!((moved.withdrawals.len(), moved.opens.num_rows()), (0, 1));
+/// assert!(!moved.is_no_op());
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
     /// Rows of history that get an end, in order of position.
@@ -44,8 +63,8 @@ impl Merged {
         outcomes: Vec<Outcome>,
         mut refused: Vec<Refused>,
     ) -> Self {
-        closes.sort_unstable_by_key(|close| close.row);
-        withdrawals.sort_unstable();
+        closes.par_sort_unstable_by_key(|close| close.row);
+        withdrawals.par_sort_unstable();
         refused.sort_unstable_by_key(|refused| refused.row);
         let counts = Counts::of(&outcomes);
         let (scopes, absent_columns) = (Vec::new(), Vec::new());
@@ -73,6 +92,21 @@ pub struct Close {
 }
 
 /// What became of a row of the load, in one byte.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Load, Outcome, Spec, State, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"], ["a", "Lyon"]]), 1))?;
+/// assert_eq!(merged.outcomes, [Outcome::New, Outcome::Collapsed]);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Outcome {
@@ -93,6 +127,21 @@ pub enum Outcome {
 }
 
 /// A row of the load that was set aside.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{BadRows, Load, RefusalCode, Refused, Spec, State, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).bad_rows(BadRows::Quarantine).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"], ["a", "Paris"]]), 1))?;
+/// assert_eq!(merged.refused[1], Refused { row: 1, code: RefusalCode::Conflict });
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// Position over all batches of the load.
@@ -116,6 +165,21 @@ pub enum RefusalCode {
 }
 
 /// Outcomes, counted: the first seven are their histogram.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Load, Spec, State, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"], ["b", "Paris"]]), 1))?;
+/// assert_eq!((merged.counts.new, merged.counts.rows()), (2, 2));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Rows that were [`Outcome::New`].
@@ -157,13 +221,29 @@ impl Counts {
 }
 
 /// What became of a scope value of a snapshot.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Absence, Disposition, Load, Spec, State, merge};
+///
+/// let spec = Spec::snapshot(["id", "city"]).deletes(Absence::close().within(["city"])).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?;
+/// assert_eq!(merged.scopes[0].value, ["Lyon"]);
+/// assert_eq!(merged.scopes[0].disposition, Disposition::Applied);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeReport {
     /// The values of the scope columns, as text; empty where the spec has no scope.
     pub value: Vec<String>,
     /// How the load met the ledger.
     pub disposition: Disposition,
-    /// Live keys before the load. Counted only where absence deletes.
+    /// Live keys before the load. Counted only where absence deletes, or a share of deletes is limited.
     pub live: u64,
     /// Live keys that ended because they were absent.
     pub closed_by_absence: u64,

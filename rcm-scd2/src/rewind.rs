@@ -12,7 +12,8 @@ use crate::{Error, Load, Merged, Mode, Patch, Spec, State};
 ///
 /// Of a feed this is exact. A snapshot table drops the versions that start at the instant or later and reopens those that
 /// end there or later: their untracked columns keep their newest values until the snapshots are applied again. With a
-/// sequence column a version may start before the snapshot that brought it, and then stays.
+/// sequence column a version may start before the snapshot that brought it, and then stays; corrections of a snapshot
+/// table are nowhere recorded, and have to be made again.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -33,7 +34,8 @@ use crate::{Error, Load, Merged, Mode, Patch, Spec, State};
 /// ```
 ///
 /// # Errors
-/// State that contradicts itself or was recorded under another spec.
+/// State that contradicts itself or was recorded under another spec; [`Error::RewindBeyondHorizon`], where a late horizon
+/// has made what is needed forgotten.
 pub fn rewind(spec: &Spec, state: &State, to: i64) -> Result<Merged, Error> {
     match spec.mode() {
         Mode::Feed { .. } => rewind_feed(spec, state, to),

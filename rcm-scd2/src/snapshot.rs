@@ -2,6 +2,7 @@
 //!
 //! The load is indexed, then history streams past it once; what was found is resolved key by key in the order of the load.
 
+mod digest;
 pub(crate) mod group;
 mod probe;
 mod resolve;
@@ -10,6 +11,7 @@ pub(crate) mod scopes;
 use arrow::array::RecordBatch;
 
 use crate::cells::{At, Column};
+use crate::edits::Edits;
 use crate::history::{self, Intervals, check_keys};
 use crate::incoming::{self, Incoming};
 use crate::ledger::{LEDGER, Ledger, Part};
@@ -17,9 +19,7 @@ use crate::opens::{Opens, Stored};
 use crate::space::{Section, Space};
 use crate::spec::{Deletes, IS_INFERRED};
 use crate::splice::splice;
-use crate::{
-    Close, Complete, Counts, Disposition, Error, Late, Load, Merged, Mode, Patch, Rule, ScopeReport, Spec, State,
-};
+use crate::{Complete, Counts, Disposition, Error, Late, Load, Merged, Mode, Patch, Rule, ScopeReport, Spec, State};
 use group::Groups;
 use probe::Probed;
 use scopes::Scopes;
@@ -63,22 +63,6 @@ pub(crate) struct Slots {
     count: usize,
 }
 
-/// What a merge wants done.
-#[derive(Default)]
-pub(crate) struct Changes {
-    pub(crate) closes: Vec<Close>,
-    pub(crate) withdrawals: Vec<usize>,
-    pub(crate) opens: Opens,
-}
-
-impl Changes {
-    fn append(&mut self, mut other: Changes) {
-        self.closes.append(&mut other.closes);
-        self.withdrawals.append(&mut other.withdrawals);
-        self.opens.append(other.opens);
-    }
-}
-
 impl Slots {
     /// The places of a version by slot: of what it opened with, of the newest values, of type 1 columns.
     pub(crate) fn places(&self, base: At, latest: At, all_versions: At, absent: At) -> impl Iterator<Item = At> {
@@ -118,7 +102,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let sections = [snapshot.history, snapshot.load, withheld, space.section(COMPLETE), space.section(OLD)];
     let scopes = Scopes::of(scope_columns, &sections);
     let ledger = Ledger::read(&space, OLD, &scopes)?;
-    let parts = snapshot.parts(&groups, withheld, &scopes, &space, load.complete)?;
+    let parts = snapshot.parts(&groups, withheld, &scopes, &space, load.complete);
     let late = if let Mode::Snapshot { late, .. } = spec.mode() { *late } else { Late::Error };
     let met = |(scope, part): (usize, Part)| {
         let met = part.touched.then(|| ledger.meet(scope, load.as_of, &part, late)).transpose();
@@ -131,8 +115,8 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let everything = everything.map_err(|latest| refused((None, latest)))?;
 
     let mut probed = snapshot.probe(&groups.index, &scopes, &parts)?;
-    let (mut changes, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed)?;
-    snapshot.end_absent(&probed, &mut changes)?;
+    let (mut edits, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed)?;
+    snapshot.end_absent(&probed, &mut edits)?;
     if parts.iter().any(|(_, met)| *met == Some(Disposition::Spliced)) {
         splice(
             &snapshot,
@@ -141,15 +125,15 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
             &scopes,
             &ledger,
             &parts,
-            &mut changes,
+            &mut edits,
             &mut tally.outcomes,
             &mut probed.scopes,
         )?;
     }
     let reports = snapshot.reports(&scopes, &parts, &probed, tally.ended)?;
-    let opens = snapshot.stored(&changes.opens).batch(spec, &changes.opens)?;
+    let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
     let patch = ledger.patch(spec, &scopes, load.as_of, &parts, everything)?;
-    let Changes { closes, withdrawals, .. } = changes;
+    let Edits { closes, withdrawals, .. } = edits;
     let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, groups.refused);
     let counts = Counts {
         ignored: tally.ignored,

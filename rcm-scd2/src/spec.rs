@@ -1,9 +1,11 @@
 //! What a table's history is made of: built once, right from then on.
 
 mod build;
+mod deletes;
 mod record;
 
 pub use build::{FeedBuilder, SnapshotBuilder};
+pub use deletes::{Absence, DeleteStyle, Deletes, Value, When};
 pub(crate) use record::METADATA;
 
 use crate::Error;
@@ -21,6 +23,14 @@ pub const IS_DELETED: &str = "is_deleted";
 pub const IS_INFERRED: &str = "is_inferred";
 
 /// What a change of a column means.
+///
+/// ```
+/// use rcm_scd2::{Rule, Spec};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).keep(["source"]).build()?;
+/// assert_eq!(spec.columns()[1], ("source".to_owned(), Rule::Keep));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
     /// A change opens a version.
@@ -34,6 +44,14 @@ pub enum Rule {
 }
 
 /// How a snapshot with a sequence column finds changes.
+///
+/// ```
+/// use rcm_scd2::{Detect, Mode, Spec};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).sequence("modified", Detect::Values).build()?;
+/// assert!(matches!(spec.mode(), Mode::Snapshot { sequence: Some((_, Detect::Values)), .. }));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detect {
     /// A new version exactly when the sequence is greater than the stored one. Rows whose sequence is not greater are
@@ -43,147 +61,24 @@ pub enum Detect {
     Values,
 }
 
-/// What the end of a key looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteStyle {
-    /// The version gets an end.
-    Close,
-    /// It gets an end, and a row flagged [`IS_DELETED`] with its values opens there. It is current, and not repeated.
-    Marker,
-}
-
-/// A key ends when it is absent from a snapshot that is complete for it.
-///
-/// ```
-/// use rcm_scd2::{Absence, Spec};
-///
-/// let spec = Spec::snapshot(["hospital", "id"]).track(["name"]);
-/// let spec = spec.deletes(Absence::close().within(["hospital"]).max_ratio(0.2)).build()?;
-/// assert_eq!(spec.scope(), ["hospital"]);
-/// # Ok::<(), rcm_scd2::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub struct Absence {
-    pub(crate) style: DeleteStyle,
-    pub(crate) scope: Vec<String>,
-    pub(crate) ratio: Option<f64>,
-}
-
-impl Absence {
-    /// An absent key's version is closed at the load's `as_of`.
-    pub fn close() -> Self {
-        Absence { style: DeleteStyle::Close, scope: Vec::new(), ratio: None }
-    }
-
-    /// It is closed, and a marker row opens.
-    pub fn marker() -> Self {
-        Absence { style: DeleteStyle::Marker, ..Absence::close() }
-    }
-
-    /// Judges absence inside each value of these key columns. Default: the whole table is one scope.
-    pub fn within<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
-        self.scope.extend(columns.into_iter().map(Into::into));
-        self
-    }
-
-    /// Refuses a load that would end more than this share of the live keys of a scope value. Default: no limit.
-    pub fn max_ratio(mut self, ratio: f64) -> Self {
-        self.ratio = Some(ratio);
-        self
-    }
-}
-
-/// A key ends when a row says so: a column has a value. The column itself is not stored.
-///
-/// ```
-/// use rcm_scd2::{Spec, When};
-///
-/// let spec = Spec::feed(["id"], ["at"]).track(["name"]).deletes(When::new("operation", "D")).build()?;
-/// assert_eq!(spec.columns().len(), 1);
-/// # Ok::<(), rcm_scd2::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub struct When {
-    pub(crate) column: String,
-    pub(crate) value: Value,
-    pub(crate) style: DeleteStyle,
-    pub(crate) ratio: Option<f64>,
-}
-
-impl When {
-    /// Rows whose `column` equals `value` are deletes; null is not equal.
-    pub fn new(column: impl Into<String>, value: impl Into<Value>) -> Self {
-        When { column: column.into(), value: value.into(), style: DeleteStyle::Close, ratio: None }
-    }
-
-    /// Opens a marker row where the version closes.
-    pub fn marker(mut self) -> Self {
-        self.style = DeleteStyle::Marker;
-        self
-    }
-
-    /// Refuses a load that would end more than this share of the live keys. Default: no limit.
-    pub fn max_ratio(mut self, ratio: f64) -> Self {
-        self.ratio = Some(ratio);
-        self
-    }
-}
-
-/// The value that flags a delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// Of a `Boolean` column.
-    Bool(bool),
-    /// Of an integer column of any width.
-    Int(i64),
-    /// Of a text column of any encoding.
-    Text(String),
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Self {
-        Value::Bool(value)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Value::Int(value)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Value::Text(value.to_owned())
-    }
-}
-
-/// What ends a key.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Deletes {
-    /// Nothing.
-    None,
-    /// Absence from a snapshot.
-    Absence(Absence),
-    /// A row that says so.
-    When(When),
-}
-
-impl From<Absence> for Deletes {
-    fn from(absence: Absence) -> Self {
-        Deletes::Absence(absence)
-    }
-}
-
-impl From<When> for Deletes {
-    fn from(when: When) -> Self {
-        Deletes::When(when)
-    }
-}
-
 /// What becomes of a snapshot that is not later than one that was applied in its scope, and differs from it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Absence, Disposition, Late, Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).deletes(Absence::close()).late(Late::Apply).build()?;
+/// let state = apply(&State::new(), &merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 9))?)?;
+/// let late = merge(&spec, &state, &Load::new(&table(&[["a", "Dijon"]]), 5))?;
+/// assert_eq!(late.scopes[0].disposition, Disposition::Spliced);
+/// assert_eq!(apply(&state, &late)?.history.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Late {
     /// The load is refused.
@@ -197,6 +92,24 @@ pub enum Late {
 
 /// What becomes of rows that are bad by themselves: null keys, null sequences, rows that contradict each other, events
 /// beyond the late horizon.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{BadRows, Load, Spec, State, merge};
+///
+/// let rows = table(&[["a", "Lyon"], ["a", "Paris"], ["b", "Dijon"]]);
+/// let strict = Spec::snapshot(["id"]).track(["city"]);
+/// let lenient = strict.clone().bad_rows(BadRows::Quarantine).build()?;
+/// assert_eq!(merge(&lenient, &State::new(), &Load::new(&rows, 1))?.counts.refused, 2);
+/// let refused = merge(&strict.build()?, &State::new(), &Load::new(&rows, 1)).unwrap_err();
+/// assert!(refused.to_string().starts_with("load: 2 bad rows of 1 keys: row 0"));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadRows {
     /// The load is refused; the error has their positions.
@@ -206,6 +119,22 @@ pub enum BadRows {
 }
 
 /// Where the first version of a key starts.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
+/// use rcm_scd2::{InitialValidFrom, Load, Spec, State, VALID_FROM, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).initial_valid_from(InitialValidFrom::Epoch).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 77))?;
+/// assert_eq!(merged.opens[VALID_FROM].as_primitive::<TimestampMicrosecondType>().value(0), 0);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialValidFrom {
     /// At its sequence, or at the `as_of` of a snapshot without one.
@@ -217,6 +146,15 @@ pub enum InitialValidFrom {
 }
 
 /// How the rows of a load are read.
+///
+/// ```
+/// use rcm_scd2::{Mode, Spec};
+///
+/// let spec = Spec::feed(["id"], ["modified", "delivered"]).late_horizon(86_400_000_000).build()?;
+/// let Mode::Feed { sequence, late_horizon, .. } = spec.mode() else { unreachable!() };
+/// assert_eq!((sequence.len(), *late_horizon), (2, Some(86_400_000_000)));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
     /// Rows are the state at the load's `as_of`.
@@ -242,6 +180,14 @@ pub enum Mode {
 }
 
 /// The columns in which a null of a feed means "as before".
+///
+/// ```
+/// use rcm_scd2::{IgnoreNulls, Mode, Spec};
+///
+/// let spec = Spec::feed(["id"], ["modified"]).track(["city"]).ignore_nulls().build()?;
+/// assert!(matches!(spec.mode(), Mode::Feed { ignore_nulls: IgnoreNulls::All, .. }));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IgnoreNulls {
     /// None: a null is a value.
@@ -373,7 +319,8 @@ impl Spec {
     }
 
     /// Checks that a recorded spec (see [`Spec::recorded`]) has the same keys, mode, sequence and options, and the same
-    /// rules for the columns that both have. New and dropped columns are no difference.
+    /// rules for the columns that both have. New and dropped columns are no difference, nor are limits and the policy for
+    /// bad rows.
     ///
     /// # Errors
     /// [`Error::SpecDiffers`], with what differs.
@@ -381,8 +328,8 @@ impl Spec {
         record::check(self, recorded)
     }
 
-    /// This spec as text: [`merge`](crate::merge) records it in the schema of hidden state, and refuses state with
-    /// another.
+    /// This spec as text: [`merge`](crate::merge) records it in the schemas of hidden state and the ledger, which
+    /// a store must keep, and refuses state with another.
     pub fn recorded(&self) -> String {
         record::write(self)
     }

@@ -1,15 +1,16 @@
 //! A piece of a key's history replaced: by a late snapshot, until the next one, or by a correction.
 
 use crate::cells::{At, Column};
+use crate::edits::Edits;
 use crate::history::{Row, check_neighbours};
 use crate::index::Index;
 use crate::ledger::{Ledger, Part};
 use crate::opens::Span;
+use crate::snapshot::Snapshot;
 use crate::snapshot::group::{Groups, Standing};
 use crate::snapshot::scopes::Scopes;
-use crate::snapshot::{Changes, Snapshot};
 use crate::space::Section;
-use crate::{Close, Disposition, Error, Outcome};
+use crate::{Disposition, Error, Outcome};
 
 /// What the key is in `from..to`.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +40,7 @@ pub(crate) fn splice(
     scopes: &Scopes,
     ledger: &Ledger,
     parts: &[(Part, Option<Disposition>)],
-    changes: &mut Changes,
+    edits: &mut Edits,
     outcomes: &mut [Outcome],
     counts: &mut [(u64, u64)],
 ) -> Result<(), Error> {
@@ -76,7 +77,7 @@ pub(crate) fn splice(
             counts[scope].1 += 1;
         }
         let replaced = Replaced { from, to, row: row.map(|row| load.at(row)) };
-        let changed = snapshot.replace(&past, replaced, changes)?;
+        let changed = snapshot.replace(&past, replaced, edits)?;
         if let Some(row) = row {
             outcomes[row] = match changed {
                 false => Outcome::NoOp,
@@ -90,7 +91,7 @@ pub(crate) fn splice(
 
 impl Snapshot<'_> {
     /// Replaces a stretch of a key's history, in order of `valid_from`; whether anything changed.
-    pub(crate) fn replace(&self, past: &[Row], replaced: Replaced, changes: &mut Changes) -> Result<bool, Error> {
+    pub(crate) fn replace(&self, past: &[Row], replaced: Replaced, edits: &mut Edits) -> Result<bool, Error> {
         check_neighbours(self.history, past)?;
         let live = past.iter().filter(|row| !row.deleted && !row.inferred);
         let live: Vec<Piece> =
@@ -137,7 +138,15 @@ impl Snapshot<'_> {
         let versions: Vec<(Span, Vec<At>)> = versions.collect();
         // Nobody has seen the key yet: an inferred row stays.
         let past = if versions.is_empty() && past.iter().all(|row| row.inferred) { &[] } else { past };
-        Ok(self.write(past, versions, changes))
+        let before = edits.count();
+        let columns = self.stored(&edits.opens).columns;
+        let same = |number: usize, old: &Row| {
+            let (span, places) = &versions[number];
+            let flags = (old.deleted, old.inferred) == (span.deleted, span.inferred);
+            flags && columns.iter().all(|(column, slot)| column.equal(old.at, places[*slot]))
+        };
+        edits.make(self.history, past, versions.iter().map(|(span, places)| (*span, places.as_slice())), same);
+        Ok(edits.count() > before)
     }
 
     /// `said`: by the load, whose absent columns are not compared.
@@ -159,33 +168,5 @@ impl Snapshot<'_> {
             }
         }
         versions
-    }
-
-    /// Makes what is there of a key what it should be; whether anything changed.
-    fn write(&self, past: &[Row], versions: Vec<(Span, Vec<At>)>, changes: &mut Changes) -> bool {
-        let before = (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len());
-        let columns = self.stored(&changes.opens).columns;
-        let mut past = past.iter().peekable();
-        for (span, places) in versions {
-            while let Some(gone) = past.next_if(|row| row.from < span.from) {
-                changes.withdrawals.push(self.history.position(gone.at));
-            }
-            if let Some(old) = past.next_if(|row| row.from == span.from) {
-                let flags = (old.deleted, old.inferred) == (span.deleted, span.inferred);
-                let same = flags && columns.iter().all(|(column, slot)| column.equal(old.at, places[*slot]));
-                let row = self.history.position(old.at);
-                match (old.to, span.to) {
-                    (was, to) if same && was == to => continue,
-                    (None, Some(valid_to)) if same => {
-                        changes.closes.push(Close { row, valid_to });
-                        continue;
-                    }
-                    _ => changes.withdrawals.push(row),
-                }
-            }
-            changes.opens.push(span, places);
-        }
-        changes.withdrawals.extend(past.map(|gone| self.history.position(gone.at)));
-        before != (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len())
     }
 }

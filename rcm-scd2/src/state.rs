@@ -6,6 +6,21 @@ use arrow::datatypes::Schema;
 /// All that a table is: what everybody sees, and what only the engine reads. Store the three in one commit.
 ///
 /// Batches are cheap to clone. Any number of them, of any size; [`apply`](crate::apply) makes the next state.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let state = apply(&State::new(), &merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?)?;
+/// assert_eq!((state.history[0].num_rows(), state.hidden.len(), state.ledger[0].num_rows()), (1, 0, 1));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// The versions: keys, columns of the spec, the stored sequences (that of a snapshot, the further ones of a feed),
@@ -34,6 +49,22 @@ impl State {
 }
 
 /// How hidden state or the ledger changes: rows that go, by position over all batches, and rows that come.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"]]), 1))?;
+/// assert!(merged.hidden.is_empty() && merged.ledger.removes.is_empty());
+/// assert_eq!(merged.ledger.adds.num_rows(), 1);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
     /// Positions, in order.

@@ -15,8 +15,9 @@ const PLACE: &str = "surrogate key";
 /// The key is MurmurHash3 x64 128 with seed 1 over, for each key column in order and then `valid_from`, a letter for the
 /// kind of value and its bytes, text with its length in front: `("ab", "c")` and `("a", "bc")` differ, as do null and
 /// `""`. It depends on nothing else: not on the order of rows, on the width of an integer, on the unit of a timestamp, nor
-/// on dictionary or view encodings. So a history that is rebuilt has the keys it had. It is not a cryptographic hash: it
-/// hides nothing.
+/// on dictionary or view encodings. So a history that is rebuilt has the keys it had. Other types have other keys, even where
+/// a merge takes their numbers for equal: signed and unsigned integers, integers and floats, decimals of two scales. It is
+/// not a cryptographic hash: it hides nothing.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -31,7 +32,7 @@ const PLACE: &str = "surrogate key";
 /// ```
 ///
 /// # Errors
-/// A key column of a nested type or of another length than `valid_from`; a null `valid_from`.
+/// A key column of a nested or interval type, or of another length than `valid_from`; a null `valid_from`.
 pub fn surrogate_keys(keys: &[ArrayRef], valid_from: &TimestampMicrosecondArray) -> Result<StringArray, Error> {
     if let Some(row) = (0..valid_from.len()).find(|row| valid_from.is_null(*row)) {
         return Err(Error::BrokenHistory { row, fault: Fault::NullValidFrom });

@@ -3,9 +3,10 @@
 use super::events::{Event, Stored};
 use super::{Changes, DELETE, FIRST, Feed, Hidden, INNER, OPENER};
 use crate::cells::At;
+use crate::edits::Edits;
 use crate::history::{Row, check_neighbours};
 use crate::opens::Span;
-use crate::{Close, Error, Outcome};
+use crate::{Error, Outcome};
 
 /// A version as it should be.
 struct Version {
@@ -67,11 +68,10 @@ impl Feed<'_> {
         if let (true, Some((from, record))) = (folded.versions.is_empty(), stored.member) {
             folded.push(Span { from, to: None, deleted: false, inferred: true }, None, self.only_key(record));
         }
-        let before = (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len());
-        self.write(&mut folded, rows, changes);
+        let before = changes.edits.count();
+        self.write(&mut folded, rows, &mut changes.edits);
         self.remember(&counting, &folded, changes);
-        let after = (changes.closes.len(), changes.withdrawals.len(), changes.opens.spans.len());
-        self.judge(&counting, &folded, rows, known, before != after, changes);
+        self.judge(&counting, &folded, rows, known, changes.edits.count() > before, changes);
 
         let lives = folded.versions.last().is_some_and(|last| last.span.to.is_none() && !last.span.deleted);
         if rows.last().is_some_and(Row::is_live) && !lives {
@@ -159,35 +159,24 @@ impl Feed<'_> {
         folded
     }
 
-    /// Makes what is there what it should be: rows that are right already stay as they are.
-    fn write(&self, folded: &mut Folded, rows: &[Row], changes: &mut Changes) {
+    /// Makes what is there what it should be, and notes for each version the row that was there already.
+    fn write(&self, folded: &mut Folded, rows: &[Row], edits: &mut Edits) {
         let width = self.slots.len();
-        let mut rows = rows.iter().peekable();
-        for (number, version) in folded.versions.iter_mut().enumerate() {
-            while let Some(gone) = rows.next_if(|row| row.from < version.span.from) {
-                changes.withdrawals.push(self.history.position(gone.at));
-            }
-            let places = &folded.places[number * width..(number + 1) * width];
-            let Span { from, to, deleted, inferred } = version.span;
-            version.old = rows.next_if(|row| row.from == from).copied();
-            if let Some(old) = version.old {
-                let equal = |tracked: bool| {
-                    let slots = (VALUES..width).filter(|slot| self.slots[*slot].tracked == tracked);
-                    slots.into_iter().all(|slot| self.slot_equal(slot, old.at, places[slot]))
-                };
-                version.stays = old.deleted == deleted && old.inferred == inferred && equal(true);
-                version.same = version.stays && equal(false) && (old.to == to || old.to.is_none());
-                if version.same {
-                    let ends = to.filter(|_| old.to.is_none());
-                    let row = self.history.position(old.at);
-                    changes.closes.extend(ends.map(|valid_to| Close { row, valid_to }));
-                    continue;
-                }
-                changes.withdrawals.push(self.history.position(old.at));
-            }
-            changes.opens.push(version.span, places.iter().copied());
-        }
-        changes.withdrawals.extend(rows.map(|gone| self.history.position(gone.at)));
+        let Folded { versions, places, .. } = folded;
+        let spans: Vec<Span> = versions.iter().map(|version| version.span).collect();
+        let same = |number: usize, old: &Row| {
+            let (version, places) = (&mut versions[number], &places[number * width..]);
+            let equal = |tracked: bool| {
+                let slots = (VALUES..width).filter(|slot| self.slots[*slot].tracked == tracked);
+                slots.into_iter().all(|slot| self.slot_equal(slot, old.at, places[slot]))
+            };
+            let Span { to, deleted, inferred, .. } = version.span;
+            version.old = Some(*old);
+            version.stays = old.deleted == deleted && old.inferred == inferred && equal(true);
+            version.same = version.stays && equal(false) && (old.to == to || old.to.is_none());
+            version.same
+        };
+        edits.make(self.history, rows, spans.into_iter().zip(places.chunks(width)), same);
     }
 
     /// What the rows as they are now cannot carry goes to hidden state, and what they can leaves it.

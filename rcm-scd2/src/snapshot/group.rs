@@ -2,17 +2,11 @@
 
 use std::collections::HashMap;
 
-use rayon::prelude::*;
-
-use super::scopes::Scopes;
-use super::{COMPLETE, Snapshot};
-use crate::cells::{At, Column};
-use crate::hash;
+use super::Snapshot;
 use crate::incoming;
-use crate::index::{BLOCK, Index};
-use crate::ledger::Part;
-use crate::space::{Section, Space};
-use crate::{BadRows, Complete, Error, Outcome, RefusalCode, Refused};
+use crate::index::Index;
+use crate::space::Section;
+use crate::{BadRows, Error, Outcome, RefusalCode, Refused};
 
 /// What is to be done with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,105 +103,5 @@ impl<'a> Groups<'a> {
     /// The row that counts for the key that this one stands for.
     pub(crate) fn counting(&self, rep: usize) -> usize {
         if self.chosen.is_empty() { rep } else { self.chosen.get(&(rep as u32)).map_or(rep, |row| *row as usize) }
-    }
-}
-
-impl Snapshot<'_> {
-    /// What the load says about each scope value.
-    pub(crate) fn parts(
-        &self,
-        groups: &Groups,
-        withheld: &Section,
-        scopes: &Scopes,
-        space: &Space,
-        complete: Complete,
-    ) -> Result<Vec<Part>, Error> {
-        let mut parts = vec![Part::default(); scopes.rows.len()];
-        let mut whole = vec![complete == Complete::Everything; parts.len()];
-        let mut scope_of = scopes.reader();
-        if scopes.columns().is_empty() {
-            parts[0].touched = true;
-            whole[0] |= complete == Complete::Present;
-        }
-        let digests = self.digests();
-        let count = self.load.rows();
-        let places = self.load.all().chain(withheld.all()).enumerate();
-        for (row, at) in places {
-            if groups.standing[row] == Standing::Stands && (row >= count || self.key_is_not_whole(at)) {
-                continue;
-            }
-            let scope = scope_of(at) as usize;
-            // A withheld key says only where a load is complete that says so.
-            let touches = row < count || complete == Complete::Present;
-            parts[scope].touched |= touches;
-            whole[scope] |= complete == Complete::Present && touches;
-            let digest = match groups.standing[row] {
-                Standing::Counts => digests[groups.counting(row)],
-                Standing::Held => self.digest_of_held(at),
-                Standing::Stands => 0,
-            };
-            parts[scope].digest = parts[scope].digest.wrapping_add(digest);
-        }
-        for at in space.section(COMPLETE).all() {
-            whole[scope_of(at) as usize] = true;
-        }
-        for (part, whole) in parts.iter_mut().zip(whole) {
-            part.complete = whole;
-            part.touched |= whole;
-        }
-        Ok(parts)
-    }
-
-    fn key_is_not_whole(&self, at: At) -> bool {
-        !self.spec.null_keys_as_value && self.keys.iter().any(|key| key.is_null(at))
-    }
-
-    /// Digests of all rows of the load. A column that the load lacks is another thing than one that is null; what a delete
-    /// says of the columns means nothing.
-    fn digests(&self) -> Vec<u128> {
-        let mut columns: Vec<&Column> = self.columns.iter().filter(|column| self.load.has(&column.name)).collect();
-        columns.sort_by_key(|column| &column.name);
-        let identity: Vec<&Column> = self.keys.iter().chain(&self.sequence).collect();
-        let mut digests = vec![0; self.load.rows()];
-        let mut tasks = Vec::new();
-        let mut rest = digests.as_mut_slice();
-        for (batch, rows) in self.load.spans() {
-            let (mine, others) = rest.split_at_mut(rows.len());
-            rest = others;
-            let blocks = mine.chunks_mut(BLOCK).enumerate();
-            tasks.extend(blocks.map(|(at, block)| (batch, at * BLOCK, rows.start + at * BLOCK, block)));
-        }
-        tasks.into_par_iter().with_min_len(8).for_each(|(batch, first, row, block)| {
-            // Each cell is hashed once, and mixed into two lanes that have nothing in common.
-            let [mut low, mut high, mut cells] = [[0_u64; BLOCK]; 3];
-            let [low, high, cells] = [&mut low, &mut high, &mut cells].map(|lane| &mut lane[..block.len()]);
-            for at in 0..block.len() {
-                let delete = u64::from(self.rows.is_delete(row + at));
-                low[at] = hash::word(hash::DIGEST_VERSION, delete);
-                high[at] = hash::word(!hash::DIGEST_VERSION, delete);
-            }
-            for (number, column) in identity.iter().copied().chain(columns.iter().copied()).enumerate() {
-                cells.fill(hash::bytes(0, column.name.as_bytes()));
-                hash::column(column, batch, first, cells);
-                let valued = number >= identity.len();
-                for at in (0..block.len()).filter(|at| !valued || !self.rows.is_delete(row + at)) {
-                    low[at] = hash::word(low[at], cells[at]);
-                    high[at] = hash::word(high[at], cells[at].rotate_left(32));
-                }
-            }
-            for (at, digest) in block.iter_mut().enumerate() {
-                *digest = u128::from(high[at]) << 64 | u128::from(low[at]);
-            }
-        });
-        digests
-    }
-
-    fn digest_of_held(&self, at: At) -> u128 {
-        let lane = |seed: u64| {
-            let mut lane = [hash::word(seed, u64::MAX)];
-            self.keys.iter().for_each(|key| hash::column(key, at.batch, at.row as usize, &mut lane));
-            u128::from(lane[0])
-        };
-        lane(!hash::DIGEST_VERSION) << 64 | lane(hash::DIGEST_VERSION)
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
+use super::Snapshot;
 use super::scopes::Scopes;
-use super::{Changes, Snapshot};
 use crate::arena::Group;
 use crate::cells::At;
+use crate::edits::Edits;
 use crate::history::Row;
 use crate::index::{BLOCK, Index};
 use crate::ledger::Part;
@@ -83,7 +84,8 @@ impl Snapshot<'_> {
         let search = |(batch, start, rows): &(u32, usize, Range<usize>)| {
             self.search(index, scopes, parts, &probed, *batch, *start, rows.clone())
         };
-        let found: Vec<Found> = tasks.par_iter().map(search).collect();
+        // Each by itself: a thread that is held up must not hold up what it has not begun.
+        let found: Vec<Found> = tasks.par_iter().with_max_len(1).map(search).collect();
         let current: usize = found.iter().map(|part| part.current).sum();
         if current != probed.current.iter().filter(|position| position.load(Relaxed) != 0).count() {
             return Err(self.twice(index));
@@ -174,20 +176,20 @@ impl Snapshot<'_> {
     }
 
     /// Ends the keys that are absent.
-    pub(crate) fn end_absent(&self, probed: &Probed, changes: &mut Changes) -> Result<(), Error> {
+    pub(crate) fn end_absent(&self, probed: &Probed, edits: &mut Edits) -> Result<(), Error> {
         for position in &probed.absent {
             let row = self.intervals.row(self.history.at(*position));
             self.check_later(row.from)?;
-            changes.closes.push(Close { row: *position, valid_to: self.as_of });
+            edits.closes.push(Close { row: *position, valid_to: self.as_of });
             if self.spec.delete_style() == Some(DeleteStyle::Marker) {
                 let span = Span { from: self.as_of, to: None, deleted: true, inferred: false };
-                changes.opens.push(span, self.slots.places(row.at, row.at, row.at, row.at));
+                edits.opens.push(span, self.slots.places(row.at, row.at, row.at, row.at));
             }
         }
         Ok(())
     }
 
-    /// What changes at the load's instant must have begun before.
+    /// What edits at the load's instant must have begun before.
     pub(crate) fn check_later(&self, than: i64) -> Result<(), Error> {
         if self.as_of > than {
             return Ok(());

@@ -1,15 +1,16 @@
-//! What each key of the load opens, ends and changes.
+//! What each key of the load opens, ends and edits.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::Snapshot;
 use super::group::{Groups, Standing};
 use super::probe::{ALL_VERSIONS, LATEST, Probed, TRACKED};
 use super::scopes::Scopes;
-use super::{Changes, Snapshot};
 use crate::cells::At;
+use crate::edits::Edits;
 use crate::history::{Row, check_neighbours};
 use crate::ledger::Part;
 use crate::opens::Span;
@@ -43,11 +44,11 @@ impl Snapshot<'_> {
         scopes: &Scopes,
         parts: &[(Part, Option<Disposition>)],
         probed: &Probed,
-    ) -> Result<(Changes, Tally), Error> {
+    ) -> Result<(Edits, Tally), Error> {
         let rows = self.load.rows();
         let tasks: Vec<Range<usize>> = (0..rows).step_by(ROWS).map(|first| first..rows.min(first + ROWS)).collect();
         let task = |rows: &Range<usize>| {
-            let (mut changes, mut tally) = (Changes::default(), Tally::default());
+            let (mut edits, mut tally) = (Edits::default(), Tally::default());
             tally.outcomes.extend_from_slice(&groups.outcomes[rows.clone()]);
             let mut scope_of = scopes.reader();
             let mut closed = &probed.closed[probed.closed.partition_point(|(rep, _)| (*rep as usize) < rows.start)..];
@@ -68,19 +69,19 @@ impl Snapshot<'_> {
                 let row = |(position, differs)| (self.intervals.row(self.history.at(position)), differs);
                 let past = Past { closed: mine, current: probed.current(rep).map(row) };
                 let counting = groups.counting(rep);
-                let outcome = self.key(counting, &past, &mut changes, &mut tally)?;
+                let outcome = self.key(counting, &past, &mut edits, &mut tally)?;
                 // The row that counts may be one of another task's: outcomes are put in place afterwards.
                 match counting == rep {
                     true => tally.outcomes[rep - rows.start] = outcome,
                     false => tally.elsewhere.push((counting, outcome)),
                 }
             }
-            Ok::<_, Error>((changes, tally))
+            Ok::<_, Error>((edits, tally))
         };
-        let done = tasks.par_iter().map(task).collect::<Result<Vec<_>, _>>()?;
-        let (mut changes, mut tally) = (Changes::default(), Tally::default());
+        let done = tasks.par_iter().with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
+        let (mut edits, mut tally) = (Edits::default(), Tally::default());
         for (part, mut other) in done {
-            changes.append(part);
+            edits.append(part);
             tally.outcomes.append(&mut other.outcomes);
             tally.elsewhere.append(&mut other.elsewhere);
             tally.ignored += other.ignored;
@@ -90,11 +91,11 @@ impl Snapshot<'_> {
         for (row, outcome) in std::mem::take(&mut tally.elsewhere) {
             tally.outcomes[row] = outcome;
         }
-        Ok((changes, tally))
+        Ok((edits, tally))
     }
 
     /// One key of the load.
-    fn key(&self, row: usize, past: &Past, changes: &mut Changes, tally: &mut Tally) -> Result<Outcome, Error> {
+    fn key(&self, row: usize, past: &Past, edits: &mut Edits, tally: &mut Tally) -> Result<Outcome, Error> {
         self.check_past(past)?;
         let at = self.load.at(row);
         let delete = self.rows.is_delete(row);
@@ -103,7 +104,7 @@ impl Snapshot<'_> {
         let last = past.current.map(|(row, _)| row).or(past.closed.last().map(|(_, row)| *row));
         let known = last.is_some_and(|last| !last.inferred);
         let from = match past.current {
-            _ if delete => return self.delete(past, changes, tally),
+            _ if delete => return self.delete(past, edits, tally),
             Some((member, _)) if member.inferred => Some(self.first(natural).min(member.from)),
             Some((live, differs)) if !live.deleted => {
                 let moved =
@@ -130,24 +131,24 @@ impl Snapshot<'_> {
                 None => Some(self.first(natural)),
             },
         };
-        let mut changed = self.overwrite_closed(past, at, changes);
+        let mut changed = self.overwrite_closed(past, at, edits);
         if let Some((row, differs)) = past.current {
-            changed |= self.current(row, differs, from, at, changes)?;
+            changed |= self.current(row, differs, from, at, edits)?;
         }
         let Some(from) = from else {
             return Ok(if changed { Outcome::Changed } else { Outcome::NoOp });
         };
         tally.clamped += u64::from(sequence.is_some_and(|sequence| sequence > self.as_of));
         let span = Span { from, to: None, deleted: false, inferred: false };
-        changes.opens.push(span, self.slots.places(at, at, at, last.map_or(At::NOWHERE, |last| last.at)));
+        edits.opens.push(span, self.slots.places(at, at, at, last.map_or(At::NOWHERE, |last| last.at)));
         Ok(if known { Outcome::Changed } else { Outcome::New })
     }
 
     /// What becomes of the current row of a key whose next version starts at `from`, if one does.
-    fn current(&self, row: Row, differs: u8, from: Option<i64>, at: At, changes: &mut Changes) -> Result<bool, Error> {
+    fn current(&self, row: Row, differs: u8, from: Option<i64>, at: At, edits: &mut Edits) -> Result<bool, Error> {
         let position = self.history.position(row.at);
         if row.inferred {
-            changes.withdrawals.push(position);
+            edits.withdrawals.push(position);
             return Ok(true);
         }
         if let Some(from) = from.filter(|from| *from <= row.from) {
@@ -155,40 +156,40 @@ impl Snapshot<'_> {
         }
         let overwritten = if row.deleted || from.is_some() { ALL_VERSIONS } else { LATEST | ALL_VERSIONS };
         if differs & overwritten != 0 {
-            changes.withdrawals.push(position);
+            edits.withdrawals.push(position);
             let latest = if from.is_some() { row.at } else { at };
             let span = Span { from: row.from, to: from, deleted: row.deleted, inferred: false };
-            changes.opens.push(span, self.slots.places(row.at, latest, at, row.at));
+            edits.opens.push(span, self.slots.places(row.at, latest, at, row.at));
             return Ok(true);
         }
-        changes.closes.extend(from.map(|valid_to| Close { row: position, valid_to }));
+        edits.closes.extend(from.map(|valid_to| Close { row: position, valid_to }));
         Ok(false)
     }
 
     /// Type 1 columns of versions that are not current.
-    fn overwrite_closed(&self, past: &Past, at: At, changes: &mut Changes) -> bool {
-        let before = changes.withdrawals.len();
+    fn overwrite_closed(&self, past: &Past, at: At, edits: &mut Edits) -> bool {
+        let before = edits.withdrawals.len();
         if !self.all_versions.is_empty() {
             for (_, row) in past.closed {
                 if self.all_versions.iter().any(|column| !column.equal(row.at, at)) {
-                    changes.withdrawals.push(self.history.position(row.at));
+                    edits.withdrawals.push(self.history.position(row.at));
                     let span = Span { from: row.from, to: row.to, deleted: row.deleted, inferred: false };
-                    changes.opens.push(span, self.slots.places(row.at, row.at, at, row.at));
+                    edits.opens.push(span, self.slots.places(row.at, row.at, at, row.at));
                 }
             }
         }
-        changes.withdrawals.len() > before
+        edits.withdrawals.len() > before
     }
 
     /// A row that says that its key is deleted.
-    fn delete(&self, past: &Past, changes: &mut Changes, tally: &mut Tally) -> Result<Outcome, Error> {
+    fn delete(&self, past: &Past, edits: &mut Edits, tally: &mut Tally) -> Result<Outcome, Error> {
         let Some((live, _)) = past.current.filter(|(row, _)| row.is_live()) else { return Ok(Outcome::NoOp) };
         self.check_later(live.from)?;
         tally.ended += 1;
-        changes.closes.push(Close { row: self.history.position(live.at), valid_to: self.as_of });
+        edits.closes.push(Close { row: self.history.position(live.at), valid_to: self.as_of });
         if self.spec.markers() {
             let span = Span { from: self.as_of, to: None, deleted: true, inferred: false };
-            changes.opens.push(span, self.slots.places(live.at, live.at, live.at, live.at));
+            edits.opens.push(span, self.slots.places(live.at, live.at, live.at, live.at));
         }
         Ok(Outcome::Changed)
     }

@@ -38,7 +38,7 @@ impl Scopes {
             }
             seen
         };
-        let seen: Vec<_> = spans.into_par_iter().map(distinct).collect();
+        let seen: Vec<_> = spans.into_par_iter().with_max_len(1).map(distinct).collect();
         let mut seen: Vec<(Vec<u8>, At)> = seen.into_iter().flatten().collect();
         // In an order that does not depend on how rows lie.
         seen.sort_unstable();

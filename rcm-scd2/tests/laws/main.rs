@@ -1,4 +1,4 @@
-//! The laws of `scd2-semantics.md`, by seeded random cases and an oracle that was written apart from the engine.
+//! The laws of `docs/semantics.md`, by seeded random cases and an oracle that was written apart from the engine.
 //!
 //! `RCM_SCD2_LAW_CASES=100000 cargo test --release -p rcm-scd2 --test laws -- --nocapture` runs that many cases and
 //! prints how often each law was put to the test; `RCM_SCD2_LAW_SEED=n` runs one case again.
