@@ -391,7 +391,7 @@ fn same_text(a: &[u8], from: usize, b: &[u8], at: usize, len: usize) -> bool {
 
 /// Copies without a call where values are short.
 #[inline(always)]
-fn put(to: &mut [u8], from: &[u8]) {
+pub(crate) fn put(to: &mut [u8], from: &[u8]) {
     let len = from.len();
     match len {
         8..=16 => {

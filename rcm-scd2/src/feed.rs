@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
 pub(crate) use events::Event;
+use fold::{Known, Room};
 use hidden::{DELETE, FIRST, INNER, MEMBER, OPENER};
 pub(crate) use hidden::{HIDDEN, Hidden};
 use horizon::Horizon;
@@ -20,7 +21,7 @@ use crate::cells::{At, Column};
 use crate::edits::Edits;
 use crate::history::{self, Intervals, Row, check_keys};
 use crate::incoming::{self, Incoming};
-use crate::index::Index;
+use crate::index::{Found, Index};
 use crate::opens::{Opens, Stored};
 use crate::space::{Section, Space};
 use crate::spec::{IS_INFERRED, InitialValidFrom};
@@ -53,6 +54,8 @@ pub(crate) struct Feed<'a> {
     slot_of: Vec<usize>,
     slots: Vec<Slot>,
     further: Vec<Column>,
+    /// The tracked columns, where they are one slot.
+    compared: Vec<Column>,
     /// By slot: the column in which a null means "as before".
     ignoring: Vec<Option<usize>>,
     /// The tracked ones among them, in order of their names.
@@ -118,7 +121,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
         }
     }
     let probes = space.section(HISTORY).rows();
-    let index = Index::build(&feed.keys, &[], &[section], probes, &|row| good[row])?;
+    let index = Index::build(&feed.keys, &[&feed.compared], &[section], probes, &|row| good[row])?;
     let mut events: Vec<(u32, Event)> = index
         .rep_of_rows()
         .into_iter()
@@ -187,6 +190,8 @@ impl<'a> Feed<'a> {
         let tracked = ignoring.iter().zip(&slots).filter(|(_, slot)| slot.tracked);
         let mut ignoring_tracked: Vec<usize> = tracked.filter_map(|(column, _)| *column).collect();
         ignoring_tracked.sort_by_key(|column| &spec.columns()[*column].0);
+        let one_slot = columns.iter().zip(spec.columns()).filter(|(_, (_, rule))| *rule == Rule::Track && !each);
+        let compared = one_slot.map(|(column, _)| column.clone()).collect();
         let escaped = spec.columns().iter().map(|(name, _)| name.escape_default().to_string()).collect();
 
         let (intervals, marks) = (Intervals::of(spec, history)?, hidden::Columns::of(space, OLD)?);
@@ -203,6 +208,7 @@ impl<'a> Feed<'a> {
             slot_of,
             slots,
             further,
+            compared,
             ignoring,
             ignoring_tracked,
             escaped,
@@ -237,30 +243,36 @@ impl<'a> Feed<'a> {
         groups: &[(u32, &[(u32, Event)])],
         changes: &mut Changes,
     ) -> Result<(), Error> {
-        let found = index.find_all(self.history);
-        let mut rows: Vec<(u32, Row)> = found.into_par_iter().map(|(rep, at)| (rep, self.intervals.row(at))).collect();
-        rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));
+        let found = index.compare_all(self.history).into_par_iter();
+        let mut rows: Vec<(Row, Found)> = found.map(|found| (self.intervals.row(found.at), found)).collect();
+        rows.par_sort_unstable_by_key(|(row, found)| (found.rep, row.from, row.at));
         let mut hidden = index.find_all(self.hidden);
         hidden.par_sort_unstable();
 
         let task = |groups: &[(u32, &[(u32, Event)])]| {
             let mut part = Changes::default();
-            let (mut of_key, mut marks) = (Vec::new(), Vec::new());
+            let (mut of_key, mut marks, mut room) = (Vec::new(), Vec::new(), Room::default());
             let first = groups[0].0;
-            let mut next_row = rows.partition_point(|(rep, _)| *rep < first);
+            let mut next_row = rows.partition_point(|(_, found)| found.rep < first);
             let mut next_hidden = hidden.partition_point(|(rep, _)| *rep < first);
             for (rep, group) in groups {
                 of_key.clear();
-                while let Some((other, row)) = rows.get(next_row).filter(|(other, _)| other <= rep) {
-                    of_key.extend((other == rep).then_some(*row));
-                    next_row += 1;
-                }
+                next_row += rows[next_row..].iter().take_while(|(_, found)| found.rep < *rep).count();
+                let mine = next_row;
+                next_row += rows[mine..].iter().take_while(|(_, found)| found.rep == *rep).count();
+                of_key.extend(rows[mine..next_row].iter().map(|(row, _)| *row));
+                let known = Known {
+                    rep: group.iter().find(|(_, event)| event.load == Some(*rep)).map(|(_, event)| event.tracked),
+                    rows: &rows[mine..next_row],
+                };
                 marks.clear();
                 while let Some((other, at)) = hidden.get(next_hidden).filter(|(other, _)| other <= rep) {
                     marks.extend((other == rep).then_some(*at));
                     next_hidden += 1;
                 }
-                self.fold(&of_key, &marks, group.iter().map(|(_, event)| *event).collect(), &mut part)?;
+                room.incoming.clear();
+                room.incoming.extend(group.iter().map(|(_, event)| *event));
+                self.fold(&of_key, &known, &marks, &mut room, &mut part)?;
             }
             Ok::<_, Error>(part)
         };
@@ -311,7 +323,9 @@ impl<'a> Feed<'a> {
     }
 
     pub(crate) fn stored_events(&self, rows: &[Row], hidden: &[At]) -> Result<Vec<Event>, Error> {
-        Ok(self.read_back(rows, hidden)?.events)
+        let mut stored = events::Stored::default();
+        self.read_back(rows, hidden, &mut stored)?;
+        Ok(stored.events)
     }
 
     /// The instant before which observations may have been forgotten.

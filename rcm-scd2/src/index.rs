@@ -11,12 +11,16 @@ use crate::{Error, hash};
 /// Rows that are hashed and looked up together: enough for the processor to overlap their misses, few enough to stay in
 /// its nearest cache.
 pub(crate) const BLOCK: usize = 1024;
+/// Rows that one task looks up: a few tasks for each thread, even where all rows are in one batch.
+pub(crate) const TASK: usize = 256 * BLOCK;
 const SEED: u64 = 0x5cd2;
 const TAG: u64 = !(u32::MAX as u64);
 
 /// The keys of the rows of some sections, by their positions over all of these.
 pub(crate) struct Index<'a> {
     keys: &'a [Column],
+    /// The first group of cells, if there are any.
+    first_group: &'a [Column],
     /// The key of each row, and the groups of cells that are compared with those of history.
     pub(crate) arena: Arena<'a>,
     /// By the upper bits of the hash.
@@ -49,7 +53,8 @@ impl<'a> Index<'a> {
         let (parts, duplicates): (Vec<_>, Vec<_>) = built.into_iter().unzip();
         let mut duplicates = duplicates.concat();
         duplicates.sort_unstable();
-        Ok(Index { keys, arena, parts, rows, duplicates })
+        let first_group = groups.first().copied().unwrap_or_default();
+        Ok(Index { keys, first_group, arena, parts, rows, duplicates })
     }
 
     /// How many rows there are.
@@ -104,20 +109,39 @@ impl<'a> Index<'a> {
 
     /// Looks up all rows of a section: the first row of the key of each that is known, in order of position.
     pub(crate) fn find_all(&self, section: &Section) -> Vec<(u32, At)> {
-        let found = |(batch, rows): (u32, std::ops::Range<usize>)| {
+        self.compare_all(section).into_iter().map(|found| (found.rep, found.at)).collect()
+    }
+
+    /// The same, with what is known of their cells.
+    pub(crate) fn compare_all(&self, section: &Section) -> Vec<Found> {
+        let found = |(batch, _, rows): (u32, usize, std::ops::Range<usize>)| {
             let (mut found, mut prober) = (Vec::new(), self.on(batch));
-            for first in (0..rows.len()).step_by(BLOCK) {
-                let pairs = prober.block(first, BLOCK.min(rows.len() - first));
-                found.extend(pairs.iter().map(|pair| (pair.rep, At { batch, row: pair.row })));
+            let group = Group::of(self.first_group, batch);
+            for first in rows.clone().step_by(BLOCK) {
+                prober.block(first, BLOCK.min(rows.end - first));
+                if !group.is_empty() {
+                    prober.compare(&group);
+                }
+                found.extend(prober.pairs().iter().map(|pair| {
+                    let same = (!group.is_empty()).then_some(pair.equal);
+                    Found { rep: pair.rep, at: At { batch, row: pair.row }, same }
+                }));
             }
             found
         };
-        let spans: Vec<_> = section.spans().collect();
-        let found: Vec<_> = spans.into_par_iter().with_max_len(1).map(found).collect();
-        let mut found = found.concat();
-        found.sort_unstable_by_key(|(_, at)| *at);
-        found
+        let found: Vec<_> = section.pieces(TASK).into_par_iter().with_max_len(1).map(found).collect();
+        found.concat()
     }
+}
+
+/// A row whose key is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// The first row of the key.
+    pub(crate) rep: u32,
+    pub(crate) at: At,
+    /// Whether the cells of the first group are those of that row too; `None`: there is no such group.
+    pub(crate) same: Option<bool>,
 }
 
 /// An index, and a batch whose rows are looked up in it.

@@ -122,6 +122,16 @@ impl<'a> Section<'a> {
         self.starts.windows(2).enumerate().map(|(at, ends)| ((self.first + at) as u32, ends[0]..ends[1]))
     }
 
+    /// Spans, cut into pieces of at most so many rows: the number of the batch, the position of its first row in this
+    /// section, and rows of the batch; in order.
+    pub(crate) fn pieces(&self, rows: usize) -> Vec<(u32, usize, Range<usize>)> {
+        let cut = |(batch, span): (u32, Range<usize>)| {
+            let firsts = (0..span.len()).step_by(rows);
+            firsts.map(move |first| (batch, span.start, first..span.len().min(first + rows)))
+        };
+        self.spans().flat_map(cut).collect()
+    }
+
     /// The places of all rows, in order.
     pub(crate) fn all(&self) -> impl Iterator<Item = At> + '_ {
         self.spans().flat_map(|(batch, rows)| (0..rows.len() as u32).map(move |row| At { batch, row }))

@@ -38,8 +38,9 @@ pub(crate) struct Stored {
 
 impl Feed<'_> {
     /// Reads a key's events back from its versions, in order of `valid_from`, and its hidden rows.
-    pub(super) fn read_back(&self, rows: &[Row], hidden: &[At]) -> Result<Stored, Error> {
-        let mut stored = Stored::default();
+    pub(super) fn read_back(&self, rows: &[Row], hidden: &[At], stored: &mut Stored) -> Result<(), Error> {
+        stored.events.clear();
+        (stored.first, stored.member) = (None, None);
         let mut openers: Vec<(i64, At)> = Vec::new();
         for at in hidden {
             let instant = self.hidden_instant(*at)?;
@@ -75,11 +76,11 @@ impl Feed<'_> {
                 let event =
                     Event { at, delete: false, tracked: row.at, rest: record, further: record, hidden, load: None };
                 stored.events.push(event);
-            } else if !deleted_here(&stored, row.from) {
+            } else if !deleted_here(stored, row.from) {
                 stored.events.push(Event { delete: true, ..Event::visible(row.from, row.at) });
             }
             let ended = row.to.filter(|to| rows.get(number + 1).is_none_or(|next| next.from != *to));
-            if let Some(to) = ended.filter(|to| !deleted_here(&stored, *to)) {
+            if let Some(to) = ended.filter(|to| !deleted_here(stored, *to)) {
                 stored.events.push(Event { delete: true, further: At::NOWHERE, ..Event::visible(to, row.at) });
             }
         }
@@ -95,7 +96,7 @@ impl Feed<'_> {
             }
             None => match twice.and_then(|pair| pair[0].hidden.or(pair[1].hidden)) {
                 Some((record, _)) => Err(self.uncovered(record)),
-                None => Ok(stored),
+                None => Ok(()),
             },
         }
     }
@@ -106,13 +107,19 @@ impl Feed<'_> {
 
     /// The events that count: of each valid time the greatest. Says what becomes of those of the load that do not, and
     /// which hidden rows no longer stand for anything.
-    pub(crate) fn accept(&self, stored: Vec<Event>, mut incoming: Vec<Event>, changes: &mut Changes) -> Vec<Event> {
+    pub(super) fn accept(
+        &self,
+        stored: &mut Vec<Event>,
+        incoming: &mut [Event],
+        counting: &mut Vec<Event>,
+        changes: &mut Changes,
+    ) {
         incoming.sort_unstable_by(|a, b| {
             let further = || self.compare_further(b.further, a.further);
             a.at.cmp(&b.at).then_with(further).then_with(|| a.load.cmp(&b.load))
         });
-        let mut counting = Vec::with_capacity(stored.len() + incoming.len());
-        let mut stored = stored.into_iter().peekable();
+        counting.clear();
+        let mut stored = stored.drain(..).peekable();
         for same_time in incoming.chunk_by(|a, b| a.at == b.at) {
             while let Some(event) = stored.next_if(|event| event.at < same_time[0].at) {
                 counting.push(event);
@@ -130,7 +137,6 @@ impl Feed<'_> {
             counting.extend(best);
         }
         counting.extend(stored);
-        counting
     }
 
     /// The greatest event of one valid time and the events of the load of one smaller, equal or greater sequence.

@@ -5,6 +5,7 @@ use super::{Changes, DELETE, FIRST, Feed, Hidden, INNER, OPENER};
 use crate::cells::At;
 use crate::edits::Edits;
 use crate::history::{Row, check_neighbours};
+use crate::index::Found;
 use crate::opens::Span;
 use crate::{Error, Outcome};
 
@@ -29,6 +30,35 @@ struct Folded {
     /// For each version the place of the cells of each slot.
     places: Vec<At>,
     shown_in: Vec<Option<usize>>,
+    /// Which events have an effect.
+    effect: Vec<bool>,
+    /// By slot, the places of the cells that the next version starts with, and of those that the newest event left.
+    carried: Vec<At>,
+    newest: Vec<At>,
+}
+
+/// What a fold works with. One key after the other uses the same memory.
+#[derive(Default)]
+pub(super) struct Room {
+    /// The events that come.
+    pub(super) incoming: Vec<Event>,
+    stored: Stored,
+    counting: Vec<Event>,
+    folded: Folded,
+}
+
+/// What is known of the tracked cells of a key before they are looked at.
+pub(super) struct Known<'a> {
+    /// The row that those of history were compared with.
+    pub(super) rep: Option<At>,
+    pub(super) rows: &'a [(Row, Found)],
+}
+
+impl Known<'_> {
+    fn same(&self, a: At, b: At) -> Option<bool> {
+        let row = if Some(a) == self.rep { b } else { Some(a).filter(|_| Some(b) == self.rep)? };
+        self.rows.iter().find(|(_, found)| found.at == row)?.1.same
+    }
 }
 
 /// The slots of keys and of further sequences; those of the columns follow.
@@ -38,19 +68,21 @@ pub(super) const VALUES: usize = 2;
 
 impl Feed<'_> {
     /// Recomputes the history of one key and says how it differs from what is there.
-    pub(crate) fn fold(
+    pub(super) fn fold(
         &self,
         rows: &[Row],
+        known: &Known,
         hidden: &[At],
-        incoming: Vec<Event>,
+        room: &mut Room,
         changes: &mut Changes,
     ) -> Result<(), Error> {
         check_neighbours(self.history, rows)?;
-        let mut stored = self.read_back(rows, hidden)?;
-        let known = stored.events.last().map(|event| event.at);
-        let events = self.before(&mut stored, changes);
+        let Room { incoming, stored, counting, folded } = room;
+        self.read_back(rows, hidden, stored)?;
+        let newest = stored.events.last().map(|event| event.at);
+        self.before(stored, changes);
         let first_load = self.first_load && incoming.iter().any(|event| !event.delete);
-        let counting = self.accept(events, incoming, changes);
+        self.accept(&mut stored.events, incoming, counting, changes);
 
         let first = stored.first.is_some() || first_load && counting.iter().any(|event| !event.delete);
         if first
@@ -60,7 +92,7 @@ impl Feed<'_> {
             changes.hidden_adds.push(Hidden { kind: FIRST, ..Hidden::of(event) });
         }
         let anchors = [self.epoch, first.then_some(0), stored.member.map(|(since, _)| since)];
-        let mut folded = self.versions(&counting);
+        self.versions(counting, known, folded);
         if let (Some(version), Some(false)) = (folded.versions.first_mut(), counting.first().map(|event| event.delete))
         {
             version.span.from = anchors.into_iter().flatten().fold(version.span.from, i64::min);
@@ -69,9 +101,9 @@ impl Feed<'_> {
             folded.push(Span { from, to: None, deleted: false, inferred: true }, None, self.only_key(record));
         }
         let before = changes.edits.count();
-        self.write(&mut folded, rows, &mut changes.edits);
-        self.remember(&counting, &folded, changes);
-        self.judge(&counting, &folded, rows, known, changes.edits.count() > before, changes);
+        self.write(folded, rows, known, &mut changes.edits);
+        self.remember(counting, folded, changes);
+        self.judge(counting, folded, rows, newest, changes.edits.count() > before, changes);
 
         let lives = folded.versions.last().is_some_and(|last| last.span.to.is_none() && !last.span.deleted);
         if rows.last().is_some_and(Row::is_live) && !lives {
@@ -80,12 +112,11 @@ impl Feed<'_> {
         Ok(())
     }
 
-    /// The stored events, without those that are to be as if they had not been.
-    fn before(&self, stored: &mut Stored, changes: &mut Changes) -> Vec<Event> {
-        let mut events = std::mem::take(&mut stored.events);
-        let Some(until) = self.until else { return events };
+    /// Takes the stored events away that are to be as if they had not been.
+    fn before(&self, stored: &mut Stored, changes: &mut Changes) {
+        let Some(until) = self.until else { return };
         let mut forget = |record: At| changes.hidden_removes.push(self.hidden.position(record));
-        events.retain(|event| {
+        stored.events.retain(|event| {
             let stays = event.at < until;
             event.hidden.filter(|_| !stays).into_iter().for_each(|(record, _)| forget(record));
             stays
@@ -94,18 +125,17 @@ impl Feed<'_> {
             forget(record);
             stored.member = None;
         }
-        if events.is_empty() {
+        if stored.events.is_empty() {
             stored.first.take().into_iter().for_each(forget);
         }
-        events
     }
 
     /// Runs of upserts with equal tracked cells, ended by the next other one or by a delete.
-    fn versions(&self, counting: &[Event]) -> Folded {
-        let mut folded = Folded { shown_in: vec![None; counting.len()], ..Folded::default() };
+    fn versions(&self, counting: &[Event], known: &Known, folded: &mut Folded) {
         let width = self.slots.len();
-        let mut carried = vec![At::NOWHERE; width];
-        let mut newest: Vec<At> = Vec::new();
+        folded.clear(counting.len());
+        let [mut carried, mut newest] = [&mut folded.carried, &mut folded.newest].map(std::mem::take);
+        carried.resize(width, At::NOWHERE);
         let mut live = false;
         for (number, event) in counting.iter().enumerate() {
             let last = folded.versions.len().wrapping_sub(1);
@@ -135,7 +165,7 @@ impl Feed<'_> {
             }
             folded.shown_in[number] = Some(last);
             let values = VALUES..width;
-            let same = |slot: usize| self.slot_equal(slot, folded.places[last * width + slot], carried[slot]);
+            let same = |slot: usize| self.same(known, slot, folded.places[last * width + slot], carried[slot]);
             if live && values.clone().filter(|slot| self.slots[*slot].tracked).all(same) {
                 for slot in values.filter(|slot| !self.slots[*slot].tracked) {
                     folded.places[last * width + slot] = carried[slot];
@@ -156,27 +186,33 @@ impl Feed<'_> {
                 folded.places.iter_mut().skip(slot).step_by(width).for_each(|place| *place = newest[slot]);
             }
         }
-        folded
+        (folded.carried, folded.newest) = (carried, newest);
+    }
+
+    fn same(&self, known: &Known, slot: usize, a: At, b: At) -> bool {
+        let known = known.same(a, b).filter(|_| self.slots[slot].tracked);
+        known.unwrap_or_else(|| self.slot_equal(slot, a, b))
     }
 
     /// Makes what is there what it should be, and notes for each version the row that was there already.
-    fn write(&self, folded: &mut Folded, rows: &[Row], edits: &mut Edits) {
+    fn write(&self, folded: &mut Folded, rows: &[Row], known: &Known, edits: &mut Edits) {
         let width = self.slots.len();
         let Folded { versions, places, .. } = folded;
-        let spans: Vec<Span> = versions.iter().map(|version| version.span).collect();
-        let same = |number: usize, old: &Row| {
-            let (version, places) = (&mut versions[number], &places[number * width..]);
+        let mut past = rows.iter().peekable();
+        for (version, places) in versions.iter_mut().zip(places.chunks(width)) {
+            while past.next_if(|row| row.from < version.span.from).is_some() {}
+            let Some(old) = past.next_if(|row| row.from == version.span.from) else { continue };
             let equal = |tracked: bool| {
                 let slots = (VALUES..width).filter(|slot| self.slots[*slot].tracked == tracked);
-                slots.into_iter().all(|slot| self.slot_equal(slot, old.at, places[slot]))
+                slots.into_iter().all(|slot| self.same(known, slot, old.at, places[slot]))
             };
             let Span { to, deleted, inferred, .. } = version.span;
             version.old = Some(*old);
             version.stays = old.deleted == deleted && old.inferred == inferred && equal(true);
             version.same = version.stays && equal(false) && (old.to == to || old.to.is_none());
-            version.same
-        };
-        edits.make(self.history, rows, spans.into_iter().zip(places.chunks(width)), same);
+        }
+        let spans = versions.iter().map(|version| version.span).zip(places.chunks(width));
+        edits.make(self.history, rows, spans, |number, _| versions[number].same);
     }
 
     /// What the rows as they are now cannot carry goes to hidden state, and what they can leaves it.
@@ -229,13 +265,13 @@ impl Feed<'_> {
     fn judge(
         &self,
         counting: &[Event],
-        folded: &Folded,
+        folded: &mut Folded,
         rows: &[Row],
-        known: Option<i64>,
+        newest: Option<i64>,
         changed: bool,
         changes: &mut Changes,
     ) {
-        let mut effect = vec![false; counting.len()];
+        let mut effect = std::mem::take(&mut folded.effect);
         if changed {
             self.effects(counting, folded, rows, &mut effect);
         }
@@ -245,9 +281,9 @@ impl Feed<'_> {
             last.into_iter().for_each(|number| effect[number] = true);
         }
         let opens = folded.versions.iter().find(|version| !version.span.deleted && !version.span.inferred);
-        let new = opens.filter(|_| known.is_none()).and_then(|version| version.opener);
+        let new = opens.filter(|_| newest.is_none()).and_then(|version| version.opener);
         for (number, event) in counting.iter().enumerate() {
-            let outcome = match known {
+            let outcome = match newest {
                 _ if new == Some(number) => Outcome::New,
                 _ if !effect[number] => Outcome::NoOp,
                 Some(newest) if event.at < newest => Outcome::Late,
@@ -255,6 +291,7 @@ impl Feed<'_> {
             };
             changes.say(event, outcome);
         }
+        folded.effect = effect;
     }
 
     fn effects(&self, counting: &[Event], folded: &Folded, rows: &[Row], effect: &mut [bool]) {
@@ -289,6 +326,18 @@ impl Feed<'_> {
 }
 
 impl Folded {
+    /// Forgets the last key; the next one has so many events.
+    fn clear(&mut self, events: usize) {
+        self.versions.clear();
+        self.places.clear();
+        self.carried.clear();
+        self.newest.clear();
+        self.shown_in.clear();
+        self.shown_in.resize(events, None);
+        self.effect.clear();
+        self.effect.resize(events, false);
+    }
+
     fn push(&mut self, span: Span, opener: Option<usize>, places: impl IntoIterator<Item = At>) {
         self.versions.push(Version { span, opener, ended_by: None, old: None, stays: false, same: false });
         self.places.extend(places);

@@ -11,7 +11,7 @@ use crate::arena::Group;
 use crate::cells::At;
 use crate::edits::Edits;
 use crate::history::Row;
-use crate::index::{BLOCK, Index};
+use crate::index::{BLOCK, Index, TASK};
 use crate::ledger::Part;
 use crate::opens::Span;
 use crate::spec::DeleteStyle;
@@ -72,20 +72,11 @@ impl Snapshot<'_> {
             absent: Vec::new(),
             scopes: vec![(0, 0); parts.len()],
         };
-        // Tasks of whole blocks, a few for each thread even where history is one batch.
-        let tasks: Vec<(u32, usize, Range<usize>)> = self
-            .history
-            .spans()
-            .flat_map(|(batch, rows)| {
-                let starts = (0..rows.len()).step_by(BLOCK * 256);
-                starts.map(move |first| (batch, rows.start, first..rows.len().min(first + BLOCK * 256)))
-            })
-            .collect();
-        let search = |(batch, start, rows): &(u32, usize, Range<usize>)| {
-            self.search(index, scopes, parts, &probed, *batch, *start, rows.clone())
+        let search = |(batch, start, rows): (u32, usize, Range<usize>)| {
+            self.search(index, scopes, parts, &probed, batch, start, rows)
         };
         // Each by itself: a thread that is held up must not hold up what it has not begun.
-        let found: Vec<Found> = tasks.par_iter().with_max_len(1).map(search).collect();
+        let found: Vec<Found> = self.history.pieces(TASK).into_par_iter().with_max_len(1).map(search).collect();
         let current: usize = found.iter().map(|part| part.current).sum();
         if current != probed.current.iter().filter(|position| position.load(Relaxed) != 0).count() {
             return Err(self.twice(index));
