@@ -3,12 +3,13 @@
 //! A row is its number, then one group of cells after the other, its key first. A group begins with a bit for each null;
 //! then come its cells, those of one width as they are, others with their length in front.
 
-use arrow::buffer::NullBuffer;
+mod compare;
+
+pub(crate) use compare::Pair;
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::cells::{Column, Piece};
-use crate::hash::KEEP;
 use crate::memory::{Memory, Words};
 use crate::space::Section;
 
@@ -18,8 +19,6 @@ const RUN: usize = 1 << 14;
 const UNIT: usize = 8;
 /// Bytes of the number of a row.
 const NUMBER: usize = 4;
-/// One row of so many is needed: then all are read.
-const DENSE: usize = 16;
 /// Bytes that are read at once where values are short: as many lie behind the last row.
 const NEAR: usize = 16;
 /// Rows that are written column by column: what they take stays in a near cache meanwhile.
@@ -38,29 +37,6 @@ pub(crate) struct Arena<'a> {
 
 /// Rows of a batch: which, the first of them, and how many.
 type Run = (u32, usize, usize);
-
-/// A row of a batch, and a row that has its key or may have it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pair {
-    pub(crate) row: u32,
-    /// Known after [`Arena::fetch`].
-    pub(crate) rep: u32,
-    /// Where the next group of the latter begins, and where its last one did.
-    cursor: usize,
-    nulls: usize,
-    /// Where the text of the row is, in the column that is compared.
-    text: (usize, usize),
-    /// Whether both were equal in the last group that was compared.
-    pub(crate) equal: bool,
-}
-
-impl Pair {
-    /// `begin`: of the row of the arena, in units.
-    pub(crate) fn new(row: u32, begin: u32) -> Self {
-        let cursor = begin as usize * UNIT;
-        Pair { row, rep: 0, cursor, nulls: cursor, text: (0, 0), equal: true }
-    }
-}
 
 /// A group of columns in one batch.
 pub(crate) struct Group<'a>(Vec<(&'a Piece, Option<usize>)>);
@@ -136,112 +112,11 @@ impl<'a> Arena<'a> {
         &self.bytes[begin + NUMBER..end]
     }
 
-    /// Brings rows near before they are compared: all misses at once.
-    pub(crate) fn fetch(&self, pairs: &mut [Pair]) {
-        let bytes = &*self.bytes;
-        let last = bytes.len().saturating_sub(1);
-        let touch = |all: u8, pair: &Pair| {
-            let lines = (0..self.usual).step_by(64).chain([self.usual]);
-            lines.fold(all, |all, at| all ^ bytes[(pair.cursor + at).min(last)])
-        };
-        std::hint::black_box(pairs.iter().fold(0, touch));
-        for pair in pairs {
-            pair.rep = number(bytes, pair.cursor);
-            pair.cursor += NUMBER;
-        }
-    }
-
     /// Whether the row that begins there, and another, have the same key.
     pub(crate) fn same_key(&self, begin: u32, row: usize) -> bool {
         let (a, b) = (&self.bytes[begin as usize * UNIT + NUMBER..], self.row(row));
         let end = skip(self.keys, b, 0);
         a.get(..end) == b.get(..end)
-    }
-
-    /// Compares a group of rows, where their cursors are, with the cells of rows of a batch; cursors move to its end.
-    /// Column by column: so a column is read from front to back, and the misses of many rows overlap.
-    pub(crate) fn compare(&self, group: &Group, pairs: &mut [Pair]) {
-        for pair in &mut *pairs {
-            pair.nulls = pair.cursor;
-            pair.cursor += group.nulls();
-            pair.equal = true;
-        }
-        for (number, (piece, width)) in group.0.iter().enumerate() {
-            match (piece, width) {
-                (Piece::Fixed(4, values, nulls), _) => self.fixed::<4>(number, pairs, values, nulls.as_ref()),
-                (Piece::Fixed(8, values, nulls), _) => self.fixed::<8>(number, pairs, values, nulls.as_ref()),
-                (Piece::Fixed(16, values, nulls), _) => self.fixed::<16>(number, pairs, values, nulls.as_ref()),
-                (Piece::Text(offsets, values, nulls), _) => self.texts(number, pairs, offsets, values, nulls.as_ref()),
-                (piece, Some(width)) => self.column(number, pairs, Some(*width), |row| piece.value(row)),
-                (piece, None) => self.column(number, pairs, None, |row| piece.value(row)),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn column<'v>(
-        &self,
-        number: usize,
-        pairs: &mut [Pair],
-        width: Option<usize>,
-        value: impl Fn(usize) -> Option<&'v [u8]>,
-    ) {
-        let bytes = &*self.bytes;
-        for pair in pairs {
-            let value = value(pair.row as usize);
-            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
-                pair.equal &= value.is_none();
-                continue;
-            }
-            let (len, start) = match width {
-                Some(width) => (width, pair.cursor),
-                None => length(bytes, pair.cursor),
-            };
-            pair.cursor = start + len;
-            pair.equal &= value.is_some_and(|value| *value == bytes[start..start + len]);
-        }
-    }
-
-    #[inline(never)]
-    fn fixed<const N: usize>(&self, number: usize, pairs: &mut [Pair], values: &[u8], nulls: Option<&NullBuffer>) {
-        let bytes = &*self.bytes;
-        for pair in pairs {
-            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
-            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
-                pair.equal &= null;
-                continue;
-            }
-            let value = values[N * pair.row as usize..].first_chunk::<N>();
-            pair.equal &= !null && value == bytes[pair.cursor..].first_chunk();
-            pair.cursor += N;
-        }
-    }
-
-    #[inline(never)]
-    fn texts(&self, number: usize, pairs: &mut [Pair], offsets: &[i32], values: &[u8], nulls: Option<&NullBuffer>) {
-        // One step for all, then the next: so the misses of a step overlap.
-        for pair in &mut *pairs {
-            pair.text = (offsets[pair.row as usize] as usize, offsets[pair.row as usize + 1] as usize);
-        }
-        if let [first, .., last] = &*pairs
-            && (last.row - first.row) as usize <= DENSE * pairs.len()
-        {
-            // From front to back all of it comes faster than what is needed of it, one by one.
-            let range = values.get(first.text.0..last.text.1).unwrap_or_default();
-            std::hint::black_box(range.iter().step_by(64).fold(0, |all, byte| all ^ byte));
-        }
-        let bytes = &*self.bytes;
-        for pair in pairs {
-            let null = nulls.is_some_and(|nulls| nulls.is_null(pair.row as usize));
-            if bytes[pair.nulls + number / 8] >> (number % 8) & 1 == 1 {
-                pair.equal &= null;
-                continue;
-            }
-            let (start, end) = pair.text;
-            let (len, at) = length(bytes, pair.cursor);
-            pair.equal &= !null && len == end - start && same_text(values, start, bytes, at, len);
-            pair.cursor = at + len;
-        }
     }
 }
 
@@ -372,20 +247,6 @@ fn length(bytes: &[u8], at: usize) -> (usize, usize) {
             (long as usize, at + 9)
         }
         len => (usize::from(len), at + 1),
-    }
-}
-
-/// Whether two buffers have the same bytes, without a branch on how many, as long as there are few.
-#[inline(always)]
-fn same_text(a: &[u8], from: usize, b: &[u8], at: usize, len: usize) -> bool {
-    let near = |bytes: &[u8], at: usize| {
-        let near = bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR>)?;
-        let (low, high) = (near.first_chunk::<8>()?, near.last_chunk::<8>()?);
-        Some((u64::from_le_bytes(*low), u64::from_le_bytes(*high)))
-    };
-    match (near(a, from), near(b, at)) {
-        (Some(a), Some(b)) if len <= NEAR => (a.0 ^ b.0) & KEEP[len] | (a.1 ^ b.1) & KEEP[len.saturating_sub(8)] == 0,
-        _ => a[from..from + len] == b[at..at + len],
     }
 }
 

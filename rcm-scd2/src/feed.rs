@@ -302,6 +302,7 @@ impl<'a> Feed<'a> {
             }
         }
         changes.refused.iter().for_each(|refused| outcomes[refused.row] = Outcome::Refused);
+        changes.edits.opens.sort(self.slots.len());
         let opens = self.stored(&changes.edits.opens).batch(self.spec, &changes.edits.opens)?;
         let hidden = self.hidden_patch(&mut changes)?;
         let Changes { edits: Edits { closes, withdrawals, .. }, refused, .. } = changes;

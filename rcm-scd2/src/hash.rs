@@ -113,6 +113,13 @@ pub(crate) fn column(column: &Column, batch: u32, first: usize, hashes: &mut [u6
             let values = values.typed_data::<u64>();
             each(first, nulls, hashes, |hash, row| word(hash, values[row]));
         }
+        Piece::Fixed(4, values, nulls) if column.data_type == DataType::Date32 => {
+            each(first, nulls, hashes, |hash, row| chunk::<4>(values, row).map_or(hash, |cell| bytes(hash, cell)));
+        }
+        Piece::Fixed(16, values, nulls) if let DataType::Decimal128(_, scale) = column.data_type => {
+            let digits = |row: usize| chunk(values, row).map_or(0, |cell| i128::from_le_bytes(*cell));
+            each(first, nulls, hashes, |hash, row| decimal(hash, digits(row), scale));
+        }
         _ => {
             for (at, hash) in hashes.iter_mut().enumerate() {
                 *hash = piece
@@ -145,9 +152,34 @@ fn float(seed: u64, value: f64) -> u64 {
     }
 }
 
+fn chunk<const N: usize>(values: &[u8], row: usize) -> Option<&[u8; N]> {
+    values[N * row..].first_chunk()
+}
+
+fn wide(seed: u64, value: i128) -> u64 {
+    word(word(seed, value as u64), (value >> 64) as u64)
+}
+
+/// 1.50 is 1.5: digits without trailing zeros, and how many of them are behind the point.
+#[inline]
+fn decimal(seed: u64, mut digits: i128, scale: i8) -> u64 {
+    let mut scale = i64::from(scale);
+    if let Ok(mut short) = i64::try_from(digits) {
+        // 128-bit division is slow.
+        while short % 10 == 0 && short != 0 {
+            (short, scale) = (short / 10, scale - 1);
+        }
+        digits = short.into();
+    } else {
+        while digits % 10 == 0 {
+            (digits, scale) = (digits / 10, scale - 1);
+        }
+    }
+    word(wide(seed, digits), if digits == 0 { 0 } else { scale as u64 })
+}
+
 /// A cell that is not null.
 fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
-    let wide = |value: i128| word(word(seed, value as u64), (value >> 64) as u64);
     match data_type {
         unsigned if unsigned.is_unsigned_integer() => {
             word(seed, cell.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
@@ -160,20 +192,7 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
         DataType::Float32 => float(seed, cell.try_into().map_or(0.0, f32::from_le_bytes).into()),
         DataType::Float64 => float(seed, cell.try_into().map_or(0.0, f64::from_le_bytes)),
         DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) => {
-            // 1.50 is 1.5: digits without trailing zeros, and how many of them are behind the point.
-            let (mut digits, mut scale) = (signed(cell), i64::from(*scale));
-            if let Ok(mut short) = i64::try_from(digits) {
-                // 128-bit division is slow.
-                while short % 10 == 0 && short != 0 {
-                    (short, scale) = (short / 10, scale - 1);
-                }
-                digits = short.into();
-            } else {
-                while digits % 10 == 0 {
-                    (digits, scale) = (digits / 10, scale - 1);
-                }
-            }
-            word(wide(digits), if digits == 0 { 0 } else { scale as u64 })
+            decimal(seed, signed(cell), *scale)
         }
         DataType::Decimal256(..) => bytes(seed, &cell.try_into().map_or(i256::ZERO, i256::from_le_bytes).to_le_bytes()),
         DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) | DataType::Duration(unit) => {
@@ -183,7 +202,7 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
                 TimeUnit::Microsecond => 1_000,
                 TimeUnit::Nanosecond => 1,
             };
-            wide(signed(cell) * nanos)
+            wide(seed, signed(cell) * nanos)
         }
         _ => bytes(seed, cell),
     }
@@ -191,6 +210,10 @@ fn one(data_type: &DataType, seed: u64, cell: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, LargeStringArray, StringArray};
+
     use super::*;
 
     #[test]
@@ -200,6 +223,33 @@ mod tests {
             for end in start..=60 {
                 assert_eq!(within(7, &buffer, start, end), bytes(7, &buffer[start..end]), "{start}..{end}");
             }
+        }
+    }
+
+    #[test]
+    fn a_column_has_the_hashes_of_its_cells() {
+        let numbers = || [Some(0), Some(-70), None, Some(1_234_500), Some(i32::MAX)].into_iter();
+        let decimals = |precision, scale| {
+            let wide =
+                numbers().map(|number| number.map(|number| i128::from(number) << if precision > 20 { 60 } else { 0 }));
+            Decimal128Array::from_iter(wide).with_data_type(DataType::Decimal128(precision, scale))
+        };
+        let text: StringArray = numbers().map(|number| number.map(|number| format!("{number:020}"))).collect();
+        let arrays: [ArrayRef; 6] = [
+            Arc::new(Date32Array::from_iter(numbers())),
+            Arc::new(Int64Array::from_iter(numbers().map(|number| number.map(i64::from)))),
+            Arc::new(decimals(18, 2)),
+            Arc::new(decimals(38, 4)),
+            Arc::new(text.iter().collect::<LargeStringArray>()),
+            Arc::new(text),
+        ];
+        for array in arrays {
+            let data_type = array.data_type().clone();
+            let of = Column::new("", data_type.clone(), Piece::of(&array).into_iter().collect());
+            let mut hashes = [3; 4];
+            column(&of, 0, 1, &mut hashes);
+            let cell = |row: usize| of.pieces[0].value(row).map_or(word(3, NULL), |cell| one(&data_type, 3, cell));
+            assert_eq!(hashes, [1, 2, 3, 4].map(cell), "{data_type}");
         }
     }
 

@@ -133,12 +133,16 @@ impl Batch {
         let (current, valid) = (self.current.values().bit_chunks(), valid.bit_chunks());
         let times = self.from.values().chunks(64).zip(self.to.values().chunks(64));
         times.zip(current.iter_padded().zip(valid.iter_padded())).all(|((from, to), (current, valid))| {
+            let all = u64::MAX >> (64 - from.len());
+            if open.is_none() && valid == 0 {
+                // All are open: nothing has to be read.
+                return current == all;
+            }
             let (mut empty, mut opened) = (0, 0);
             for (bit, (from, to)) in from.iter().zip(to).enumerate() {
                 empty |= u64::from(to <= from) << bit;
                 opened |= u64::from(Some(*to) == open) << bit;
             }
-            let all = u64::MAX >> (64 - from.len());
             let opened = if open.is_some() { opened } else { !valid & all };
             empty & valid == 0 && opened == current && (open.is_none() || valid == all)
         })

@@ -72,7 +72,7 @@ impl<'a> Index<'a> {
     /// Looks rows of a batch up.
     pub(crate) fn on(&self, batch: u32) -> Prober<'_> {
         let keys = Group::of(self.keys, batch);
-        let [hashes, slots] = [(); 2].map(|()| Vec::with_capacity(BLOCK));
+        let [hashes, words] = [(); 2].map(|()| Vec::with_capacity(BLOCK));
         let parts = self.parts.iter().map(Part::view).collect();
         Prober {
             index: self,
@@ -80,8 +80,8 @@ impl<'a> Index<'a> {
             batch,
             parts,
             hashes,
-            candidates: Vec::new(),
-            slots,
+            candidates: Box::new([0; BLOCK]),
+            words,
             pairs: Vec::with_capacity(BLOCK),
         }
     }
@@ -152,8 +152,8 @@ pub(crate) struct Prober<'a> {
     parts: Vec<View<'a>>,
     /// Room for a block.
     hashes: Vec<u64>,
-    candidates: Vec<(u32, u64)>,
-    slots: Vec<u64>,
+    candidates: Box<[u32; BLOCK]>,
+    words: Vec<u64>,
     pairs: Vec<Pair>,
 }
 
@@ -161,34 +161,35 @@ impl Prober<'_> {
     /// Looks up rows from `first` on, at most [`BLOCK`] of them: those whose key is known, in their order, each with the
     /// first row of its key.
     pub(crate) fn block(&mut self, first: usize, rows: usize) -> &mut [Pair] {
-        let Prober { index, keys, batch, parts, hashes, candidates, slots, pairs } = self;
+        let Prober { index, keys, batch, parts, hashes, candidates, words, pairs } = self;
         hashes.clear();
         hashes.resize(rows, SEED);
         index.keys.iter().for_each(|key| hash::column(key, *batch, first, hashes));
         // One step for all, then the next: so the misses of a step overlap.
         let part = |hash: u64| &parts[part_of(hash, parts.len())];
-        candidates.clear();
-        if parts.iter().all(|part| part.filter.is_empty()) {
-            candidates.extend(hashes.iter().enumerate().map(|(at, hash)| (at as u32, *hash)));
-        } else {
+        let mut count = rows;
+        if parts.iter().any(|part| !part.filter.is_empty()) {
+            words.clear();
+            words.extend(hashes.iter().map(|hash| part(*hash).word(*hash)));
+            count = 0;
             // Without a branch: which rows pass is as good as random.
-            candidates.resize(BLOCK, (0, 0));
-            let mut count = 0;
-            for (at, hash) in hashes.iter().enumerate() {
-                candidates[count] = (at as u32, *hash);
-                count += usize::from(part(*hash).word(*hash) & bits(*hash) == bits(*hash));
+            for (at, (hash, word)) in hashes.iter().zip(&*words).enumerate() {
+                candidates[count % BLOCK] = at as u32;
+                count += usize::from(word & bits(*hash) == bits(*hash));
             }
-            candidates.truncate(count);
+        } else {
+            candidates.iter_mut().zip(0..).for_each(|(candidate, at)| *candidate = at);
         }
-        slots.clear();
-        slots.extend(candidates.iter().map(|(_, hash)| part(*hash).slot(*hash)));
+        let candidates = candidates[..count].iter().map(|at| (*at, hashes[*at as usize]));
+        words.clear();
+        words.extend(candidates.clone().map(|(_, hash)| part(hash).slot(hash)));
         pairs.clear();
-        for ((at, hash), slot) in candidates.iter().zip(&*slots) {
+        for ((at, hash), slot) in candidates.zip(&*words) {
             let found = if *slot & TAG == hash & TAG && *slot != 0 {
                 Some(begin_of(*slot))
             } else if *slot != 0 {
                 // Another key has its place: it may be further on.
-                walk(part(*hash).slots, *hash as usize + 1, *hash).map(|(_, begin)| begin)
+                walk(part(hash).slots, hash as usize + 1, hash).map(|(_, begin)| begin)
             } else {
                 None
             };
@@ -356,3 +357,6 @@ fn place_in(filter: usize, hash: u64) -> usize {
 fn bits(hash: u64) -> u64 {
     1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63) | 1 << (hash >> 18 & 63)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,16 @@ impl Opens {
         self.places.extend(places);
     }
 
+    /// Puts them in the order in which their keys lie, so that their cells are read from front to back.
+    pub(crate) fn sort(&mut self, slots: usize) {
+        let keys = self.places.iter().step_by(slots).copied();
+        let mut order: Vec<(At, u32)> = keys.zip(0..).collect();
+        order.par_sort_unstable();
+        let rows = || order.iter().map(|(_, row)| *row as usize);
+        self.places = rows().flat_map(|row| &self.places[row * slots..(row + 1) * slots]).copied().collect();
+        self.spans = rows().map(|row| self.spans[row]).collect();
+    }
+
     pub(crate) fn append(&mut self, mut other: Opens) {
         self.spans.append(&mut other.spans);
         self.places.append(&mut other.places);
@@ -55,13 +65,12 @@ pub(crate) struct Stored<'a> {
 
 impl Stored<'_> {
     pub(crate) fn batch(&self, spec: &Spec, opens: &Opens) -> Result<RecordBatch, Error> {
-        // In the order in which their keys lie, so that what is read is read from front to back.
-        let keys = opens.places.iter().step_by(self.slots).copied();
-        let mut order: Vec<(At, u32)> = keys.zip(0..).collect();
-        order.par_sort_unstable();
-        let of_slot = |slot: usize| order.iter().map(move |(_, row)| opens.places[*row as usize * self.slots + slot]);
-        let places: Vec<Vec<At>> = (0..self.slots).map(|slot| of_slot(slot).collect()).collect();
-        let one = |(column, slot): &(&Column, usize)| gather(column, places[*slot].iter().copied());
+        let rows = opens.spans.len();
+        let slots = self.slots;
+        let one = |(column, slot): &(&Column, usize)| {
+            let (places, slot) = (&opens.places, *slot);
+            gather(column, (0..rows).map(move |row| places[row * slots + slot]))
+        };
         let mut columns = self.columns.par_iter().with_max_len(1).map(one).collect::<Result<Vec<ArrayRef>, _>>()?;
         let keys = spec.keys().len();
         let nullable = |at: usize| at >= keys || spec.null_keys_as_value;
@@ -70,7 +79,7 @@ impl Stored<'_> {
         };
         let mut fields: Vec<Field> = self.columns.iter().enumerate().map(field).collect();
 
-        let spans = || order.iter().map(|(_, row)| &opens.spans[*row as usize]);
+        let spans = || opens.spans.iter();
         let from = TimestampMicrosecondArray::from_iter_values(spans().map(|span| span.from));
         let to: TimestampMicrosecondArray = spans().map(|span| span.to.or(spec.open_valid_to())).collect();
         columns.push(Arc::new(from.with_timezone("UTC")));

@@ -1,0 +1,57 @@
+//! Keys whose hashes agree in all that a slot keeps of them: too rare for tests that do not look for them.
+
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch};
+
+use super::*;
+use crate::space::Space;
+
+/// Two numbers with the same 32 bits of their hash and the same place in a table of 8 slots.
+fn alike() -> [i64; 2] {
+    // Numbers that follow each other have hashes that differ: these look random.
+    let keys = (0..1_000_000).map(|number| hash::word(1, number));
+    let mut hashes: Vec<(u64, i64)> = keys.map(|key| (hash::word(SEED, key) & (TAG | 7), key as i64)).collect();
+    hashes.sort_unstable();
+    let pair = hashes.windows(2).find(|pair| pair[0].0 == pair[1].0).expect("some of so many agree");
+    [pair[0].1, pair[1].1]
+}
+
+fn keys(keys: &[i64]) -> [RecordBatch; 1] {
+    [RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(keys.to_vec())) as _)]).unwrap()]
+}
+
+/// For each row of history its key's first row in the load.
+fn found(history: &[i64], load: &[i64], probes: usize) -> Vec<(u32, u32)> {
+    let (history, load) = (keys(history), keys(load));
+    let space = Space::new(&[("history", &history), ("load", &load)]).unwrap();
+    let columns = [space.column("id", &[0, 1]).unwrap()];
+    let index = Index::build(&columns, &[], &[space.section(1)], probes, &|_| true).unwrap();
+    assert_eq!(index.duplicates, [], "no key is there twice");
+    index.find_all(space.section(0)).into_iter().map(|(rep, at)| (rep, at.row)).collect()
+}
+
+#[test]
+fn keys_whose_hashes_agree_are_told_apart() {
+    let [a, b] = alike();
+    // Without and with a filter.
+    for probes in [0, 1000] {
+        assert_eq!(found(&[b, -1, a], &[a, b], probes), [(1, 0), (0, 2)]);
+        assert_eq!(found(&[b, -1, a], &[b, -2, a], probes), [(0, 0), (2, 2)]);
+        assert_eq!(found(&[b, b], &[a, -2], probes), []);
+        assert_eq!(found(&[b, a], &[a], probes), [(0, 1)]);
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_found_by_its_first_row() {
+    let [a, b] = alike();
+    let load = keys(&[a, b, b, 5, a, b]);
+    let space = Space::new(&[("load", &load)]).unwrap();
+    let columns = [space.column("id", &[0]).unwrap()];
+    let index = Index::build(&columns, &[], &[space.section(0)], 0, &|_| true).unwrap();
+    assert_eq!(index.duplicates, [(0, 4), (1, 2), (1, 5)]);
+    assert_eq!(index.rep_of_rows(), [0, 1, 1, 3, 0, 1]);
+    let wanted = Index::build(&columns, &[], &[space.section(0)], 0, &|row| row != 1).unwrap();
+    assert_eq!(wanted.duplicates, [(0, 4), (2, 5)]);
+}
