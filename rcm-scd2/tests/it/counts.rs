@@ -1,6 +1,9 @@
 //! What a merge reports beside the rows.
 
-use rcm_scd2::{Absence, BadRows, Complete, Detect, Disposition, Late, Load, ScopeReport, Spec, When};
+use arrow::array::RecordBatch;
+use rcm_scd2::{
+    Absence, BadRows, Complete, Detect, Disposition, Late, Load, ScopeReport, Spec, State, When, apply, merge,
+};
 
 use crate::tables::{Table, batch, outcomes};
 
@@ -172,4 +175,19 @@ fn what_a_delete_says_of_the_columns_is_nobodys_effect() {
         let merged = table.at(0, "id at phone gone", &format!("{deletes}\na 0 1 -\na 3 1 -"));
         assert_eq!(outcomes(&merged), "Changed Collapsed New NoOp", "{deletes}");
     }
+}
+
+#[test]
+fn no_batch_without_rows_is_kept() {
+    let spec = Spec::feed(["id"], ["at"]).track(["city"]).build().unwrap();
+    let mut state = State::new();
+    let mut rows = |text: &str| {
+        let merged = merge(&spec, &state, &Load::new(&[batch("id at city", text)], 0)).unwrap();
+        state = apply(&state, &merged).unwrap();
+        state.history.iter().map(RecordBatch::num_rows).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(""), [0], "a table without rows has its columns");
+    assert_eq!(rows("a 10 Lyon"), [1]);
+    assert_eq!(rows("a 10 Lyon"), [1], "nothing opens");
+    assert_eq!(rows("a 5 Lyon"), [1], "the only row of a batch is withdrawn");
 }
