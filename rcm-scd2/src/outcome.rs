@@ -7,7 +7,7 @@ use crate::Patch;
 /// the opens. [`apply`](crate::apply) does just that.
 ///
 /// The same observations give the same rows, whatever the order of the rows, the size of the batches, the encoding of
-/// the columns or the number of threads; only the order of the opens follows that of the load.
+/// the columns or the number of threads; only the order of the opens follows that of history and of the load.
 ///
 /// ```
 /// # use std::sync::Arc;
