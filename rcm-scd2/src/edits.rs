@@ -43,7 +43,7 @@ impl Edits {
                 let row = history.position(old.at);
                 match (same(number, old), old.to, span.to) {
                     (true, was, to) if was == to => continue,
-                    (true, None, Some(valid_to)) => {
+                    (true, _, Some(valid_to)) => {
                         self.closes.push(Close { row, valid_to });
                         continue;
                     }

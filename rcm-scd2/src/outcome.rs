@@ -28,9 +28,10 @@ use crate::Patch;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
-    /// Rows of history that get an end, in order of position.
+    /// Rows of history that get an end, or another one where something late came before it; in order of position.
     pub closes: Vec<Close>,
-    /// Positions of rows of history that vanish or are replaced by an open, in order.
+    /// Positions of rows of history that vanish, or whose cells, start or openness change: an open replaces those. In
+    /// order.
     pub withdrawals: Vec<usize>,
     /// New rows, in the columns of [`State::history`](crate::State::history). A late event opens versions that are
     /// already closed.
@@ -82,7 +83,7 @@ impl Merged {
     }
 }
 
-/// A row of history that gets an end.
+/// A row of history that gets an end, or another end than it had; nothing else of it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Close {
     /// Position over all batches of history.

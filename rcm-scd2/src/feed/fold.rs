@@ -209,7 +209,7 @@ impl Feed<'_> {
             let Span { to, deleted, inferred, .. } = version.span;
             version.old = Some(*old);
             version.stays = old.deleted == deleted && old.inferred == inferred && equal(true);
-            version.same = version.stays && equal(false) && (old.to == to || old.to.is_none());
+            version.same = version.stays && equal(false) && (old.to == to || to.is_some());
         }
         let spans = versions.iter().map(|version| version.span).zip(places.chunks(width));
         edits.make(self.history, rows, spans, |number, _| versions[number].same);

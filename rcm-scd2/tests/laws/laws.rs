@@ -89,13 +89,13 @@ impl Step<'_> {
         assert_eq!(effect, self.changes(), "outcomes {:?}", self.merged.outcomes);
     }
 
-    /// A row that stays is not written again, and a row that only ends is closed.
+    /// A row that stays is not written again, and one of which only the end changes is closed.
     fn least_written(&self, tally: &mut Tally) {
         let opens = self.case.layout.versions(&self.case.plan, std::slice::from_ref(&self.merged.opens));
         for row in &self.merged.withdrawals {
             let gone = &self.was[*row];
             assert!(!opens.contains(gone), "L11: {gone:?} is written again");
-            let only_ends = |open: &&Version| gone.to.is_none() && Version { to: None, ..(*open).clone() } == *gone;
+            let only_ends = |open: &&Version| open.to.is_some() && Version { to: gone.to, ..(*open).clone() } == *gone;
             assert_eq!(opens.iter().find(only_ends), None, "L11: {gone:?} only ends");
             tally.saw("L11 withdrawals");
         }
