@@ -7,6 +7,7 @@ mod columns;
 mod correct;
 mod corrections;
 mod counts;
+mod effects;
 mod hidden;
 mod horizon;
 mod join;
