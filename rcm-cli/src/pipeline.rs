@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
+use std::path::Path;
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +41,20 @@ pub struct Options {
 ///
 /// It works on the calling thread and on threads of its own; give it a task that may block.
 pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress) -> Report {
+    run_on(&Lake::local, project, options, clock, progress).await
+}
+
+/// [`run`] with a lake that is opened in another way, [`Lake::on`] for one.
+pub async fn run_on(
+    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    project: &Project,
+    options: &Options,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Report {
     let mut report = Report::new(clock.now());
     report.dry_run = options.dry_run;
-    match attempt(project, options, clock, progress, &mut report).await {
+    match attempt(open, project, options, clock, progress, &mut report).await {
         Ok(()) => {}
         Err(problem) if report.problems.contains(&problem) => {}
         Err(problem) => report.problems.push(problem),
@@ -52,6 +64,7 @@ pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progre
 }
 
 async fn attempt(
+    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
     project: &Project,
     options: &Options,
     clock: &dyn Clock,
@@ -67,11 +80,13 @@ async fn attempt(
         report.plan(&plan);
         return Ok(());
     }
-    let lake = Lake::local(&project.lake)?;
+    let lake = open(&project.lake)?;
     let _lease = lake.lease()?;
     let outcome = begun(project, options, &lines, &lake, clock, progress, report).await;
     if let Err(problem) = &outcome
-        && !matches!(problem.class, Class::Config | Class::Busy)
+        && problem.class != Class::Config
+        // That another run holds the lake is no failure of an attempt: there is none yet.
+        && (problem.class != Class::Busy || !report.attempt.is_empty())
     {
         keep_failure(&lake, problem, report, clock.now()).await;
     }
@@ -109,7 +124,7 @@ async fn begun(
     report: &mut Report,
 ) -> Result<(), Problem> {
     let pool = &threads(options)?;
-    publish::finish_what_was_begun(lake, progress).await?;
+    publish::finish_what_was_begun(lake, clock, progress).await?;
     let plan = plan::make(project, options, lines, Some(lake), pool, clock).await?;
     report.plan(&plan);
     progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
@@ -127,6 +142,7 @@ async fn work(
 ) -> Result<(), Problem> {
     plan.refuse_wrong_lines()?;
     plan.refuse_late_fulls()?;
+    lake.begin(&plan.begins(clock.now())).await?;
     let landed = land::land(project, plan, lake, pool, progress, report).await?;
     let mut tables = Vec::new();
     for table in plan.tables() {

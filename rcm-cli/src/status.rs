@@ -35,7 +35,7 @@ pub struct StatusReport {
 pub struct LastRun {
     /// Its run.
     pub run_id: String,
-    /// `ok`, `nothing_new`, `failed` or `refused`.
+    /// As in the audit table: `ok`, `nothing_new`, `failed`, `refused`, `lost` or `abandoned`.
     pub status: String,
     /// What was wrong.
     pub error: Option<String>,

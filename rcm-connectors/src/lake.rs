@@ -8,6 +8,7 @@
 //!   _rcm/intents/<publish>.json      what a run will commit, byte for byte: the point of no return
 //!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
 //!   _rcm/state/<table>/<attempt>-…   state parts, immutable
+//!   _rcm/attempts/<attempt>.json     an attempt that began to write
 //!   _rcm/lock                        the lease
 //! ```
 //!
@@ -15,9 +16,11 @@
 //! one Delta commit a table, then the [`Publish`] record, then audit. After the intent the rest is a redo
 //! ([`Lake::complete`]) that any process may repeat.
 
+mod attempt;
 mod audit;
 mod change;
 mod delta;
+mod disk;
 mod lease;
 mod local;
 mod record;
@@ -25,9 +28,11 @@ mod redo;
 mod state;
 mod store;
 
+pub use attempt::Attempt;
 pub use audit::{AuditRow, audit_schema};
 pub use change::{By, Change};
 pub use delta::{DataFile, TableFiles};
+pub use disk::{Disk, Os};
 pub use lease::Lease;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use state::{ReadFile, TableState};

@@ -2,7 +2,7 @@
 
 use crate::report::{LoadReport, Report, Status, Total};
 use chrono::{DateTime, Utc};
-use rcm_connectors::lake::AuditRow;
+use rcm_connectors::lake::{Attempt, AuditRow};
 use rcm_core::Class;
 
 /// The rows of an attempt that publishes under a number, or does not publish.
@@ -58,19 +58,34 @@ pub(super) fn rows(report: &Report, publish: Option<u64>, now: DateTime<Utc>) ->
     let refused = report.loads.iter().find_map(|l| l.error.as_ref().filter(|_| l.status == Status::Refused));
     let error = refused.or(worst);
     let status = match (error, publish) {
-        (Some(error), None) if error.class == Class::Gate => Status::Refused,
-        (Some(_), _) => Status::Failed,
-        (None, Some(_)) => Status::Ok,
-        (None, None) => Status::NothingNew,
+        (Some(error), None) if error.class == Class::Busy => "lost",
+        (Some(error), None) if error.class == Class::Gate => Status::Refused.word(),
+        (Some(_), _) => Status::Failed.word(),
+        (None, Some(_)) => Status::Ok.word(),
+        (None, None) => Status::NothingNew.word(),
     };
     rows.push(AuditRow {
         layer: "run".to_owned(),
-        status: status.word().to_owned(),
+        status: status.to_owned(),
         error_class: error.map(|e| e.class.word().to_owned()),
         error: error.map(ToString::to_string),
         ..common
     });
     rows
+}
+
+/// The row of an attempt that stopped without a word.
+pub(super) fn abandoned(attempt: &Attempt, now: DateTime<Utc>) -> AuditRow {
+    AuditRow {
+        run_id: attempt.run_id.clone(),
+        attempt: attempt.attempt.clone(),
+        as_of: attempt.as_of,
+        layer: "run".to_owned(),
+        status: "abandoned".to_owned(),
+        started_at: attempt.started_at,
+        finished_at: now.timestamp_micros(),
+        ..AuditRow::default()
+    }
 }
 
 fn silver(load: &LoadReport, row: AuditRow) -> AuditRow {

@@ -5,7 +5,7 @@ use crate::config::{Delivery, Project};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use rayon::prelude::*;
 use rcm_connectors::files::{sha256, sha256_of};
-use rcm_connectors::lake::{Lake, Publish, TableState};
+use rcm_connectors::lake::{Attempt, Lake, Publish, TableState};
 use rcm_core::model::{TABLES, Table};
 use rcm_core::{Class, Clock, LoadLine, LoadType, Problem};
 use std::collections::BTreeMap;
@@ -70,6 +70,12 @@ impl<'a> Plan<'a> {
     /// Where a table stood at the last publish.
     pub(super) fn at(&self, layer: &str, table: &str) -> Option<&rcm_connectors::lake::TableAt> {
         self.previous.as_ref()?.tables.get(&format!("{layer}/{table}"))
+    }
+
+    /// What the attempt leaves before it writes.
+    pub(super) fn begins(&self, now: DateTime<Utc>) -> Attempt {
+        let (attempt, run_id) = (self.attempt.clone(), self.run_id.clone());
+        Attempt { attempt, run_id, as_of: self.as_of.timestamp_micros(), started_at: now.timestamp_micros() }
     }
 
     /// The run's instant as text.

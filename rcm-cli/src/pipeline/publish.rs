@@ -9,18 +9,27 @@ use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt};
 use rcm_core::{Clock, Event, Problem, Progress};
 use std::collections::BTreeSet;
 
-/// An earlier run may have stopped behind its point of no return: what it meant to do is done first.
-pub(super) async fn finish_what_was_begun(lake: &Lake, progress: &dyn Progress) -> Result<(), Problem> {
+/// An earlier run may have stopped behind its point of no return: what it meant to do is done first. One that stopped
+/// before it, and whose number another one took, gets its row in audit.
+pub(super) async fn finish_what_was_begun(
+    lake: &Lake,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Result<(), Problem> {
+    lake.settle("_rcm/intents").await?;
+    lake.settle("_rcm/publishes").await?;
     if let Some(intent) = lake.open_intent().await? {
         let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
         progress.event(&Event::Note(&note));
-        return lake.complete(&intent, progress).await;
+        lake.complete(&intent, progress).await?;
     }
+    let Some(newest) = lake.newest().await? else { return Ok(()) };
     // It may also have stopped between its publish record and its audit rows.
-    if let Some(publish) = lake.newest().await?
-        && let Some(intent) = lake.intent(publish.publish).await?
-    {
+    if let Some(intent) = lake.intent(newest.publish).await? {
         lake.append_audit(&intent.publish.attempt, &intent.audit).await?;
+    }
+    for attempt in lake.attempts(newest.publish).await?.iter().filter(|a| a.attempt != newest.attempt) {
+        lake.append_audit(&attempt.attempt, &[audit::abandoned(attempt, clock.now())]).await?;
     }
     Ok(())
 }

@@ -4,9 +4,10 @@
 mod audit;
 mod bad_config;
 mod bad_input;
+mod crash;
 mod demo;
 mod hospitals;
-mod killed;
 mod replay;
 mod same_bytes;
 mod support;
+mod watched;

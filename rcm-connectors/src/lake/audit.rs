@@ -35,7 +35,8 @@ pub struct AuditRow {
     pub table_name: String,
     /// `full` or `incremental`.
     pub load_type: String,
-    /// `ok`, `nothing_new`, `failed` or `refused`.
+    /// `ok`, `nothing_new`, `failed` or `refused`; of a run also `lost` (another one took its publish number) and
+    /// `abandoned` (it stopped without a word, and its number is taken).
     pub status: String,
     /// Files read.
     pub files: Option<i64>,

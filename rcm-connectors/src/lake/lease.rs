@@ -1,9 +1,10 @@
 //! One run at a time: an OS file lock, which dies with its process.
 
 use super::Lake;
+use super::disk::make_folders;
 use rcm_core::{Class, Problem};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{File, TryLockError};
+use std::io::Read;
 
 /// Held while a run may write. It saves work; what protects the data is that an intent is written only if absent.
 #[derive(Debug)]
@@ -21,14 +22,12 @@ impl Lake {
         let path = self.folder().join("_rcm").join("lock");
         let place = || format!("lake {}", self.folder().display());
         let cannot = |e: std::io::Error| Problem::new(Class::Failed, place(), format!("cannot be written: {e}"));
-        std::fs::create_dir_all(self.folder().join("_rcm")).map_err(cannot)?;
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+        make_folders(self.disk(), &self.folder().join("_rcm")).map_err(cannot)?;
+        let mut file = self.disk().open_lock(&path).map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {
                 // The number is for people only; who holds the lock is for the OS to say.
-                file.set_len(0).and_then(|()| file.rewind()).map_err(cannot)?;
-                write!(file, "{}", std::process::id()).map_err(cannot)?;
+                self.disk().sign_lock(&mut file, &std::process::id().to_string()).map_err(cannot)?;
                 Ok(Lease { _file: file })
             }
             Err(TryLockError::WouldBlock) => {

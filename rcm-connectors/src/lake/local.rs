@@ -1,24 +1,101 @@
-//! The local file system as an object store that lists in the order of names, as the cloud stores do.
+//! The local file system as an object store that keeps what it was given.
 //!
-//! The lake is rooted at its folder, so that the folder's name need not survive a URL; deltalake then no longer knows
-//! that it reads a local disk, and takes listings to be ordered.
+//! What a put leaves when it returns survives a power cut: the bytes are synced before they get their name, and the name
+//! before the call returns (object_store's own local store syncs nothing). Nothing is put over anything. Listings come in the order of names, as those of
+//! the cloud stores do: the lake is rooted at its folder, so that the folder's name need not survive a URL; deltalake then
+//! no longer knows that it reads a local disk, and takes listings to be ordered.
 
+use super::disk::{Disk, make_folders};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-#[derive(Debug)]
-pub(super) struct OrderedLocal(pub(super) LocalFileSystem);
+#[derive(Debug, Clone)]
+pub(super) struct LocalStore {
+    /// Reads and lists.
+    files: Arc<LocalFileSystem>,
+    /// Writes.
+    disk: Arc<dyn Disk>,
+}
 
-impl fmt::Display for OrderedLocal {
+impl LocalStore {
+    pub(super) fn new(files: LocalFileSystem, disk: Arc<dyn Disk>) -> Self {
+        LocalStore { files: Arc::new(files), disk }
+    }
+
+    /// Writes a file under a staging name, then gives it its own.
+    fn put_now(&self, target: &std::path::Path, payload: &PutPayload) -> io::Result<()> {
+        let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let staged = self.stage(target, folder, payload)?;
+        let named = self.disk.link(&staged, target);
+        // A name that is there already may be another process's, which stopped before it was durable; whoever is told of
+        // it builds on it.
+        let is_there = named.as_ref().err().is_none_or(|e| e.kind() == io::ErrorKind::AlreadyExists);
+        let durable = if is_there { self.disk.sync_folder(folder) } else { Ok(()) };
+        // One that stays is hidden, and swept up later.
+        let _ = self.disk.remove(&staged);
+        named.and(durable)
+    }
+
+    /// The bytes, durable, under a name that listings hide.
+    fn stage(&self, target: &std::path::Path, folder: &std::path::Path, payload: &PutPayload) -> io::Result<PathBuf> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let bytes: Vec<&[u8]> = payload.iter().map(|piece| piece.as_ref()).collect();
+        let mut has_folder = false;
+        loop {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            let mut staged = target.as_os_str().to_owned();
+            staged.push(format!("#{}{next:09}", std::process::id()));
+            let staged = PathBuf::from(staged);
+            let made = self.disk.create(&staged, &bytes).and_then(|()| self.disk.sync(&staged));
+            match made {
+                Ok(()) => return Ok(staged),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !has_folder => {
+                    make_folders(self.disk.as_ref(), folder)?;
+                    has_folder = true;
+                }
+                // Left by a process that had our number and is no more.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    let _ = self.disk.remove(&staged);
+                    return Err(e);
+                }
+            }
+        }
+    }
+
+    fn delete_now(&self, target: &std::path::Path) -> io::Result<()> {
+        self.disk.remove(target)?;
+        target.parent().map_or(Ok(()), |folder| self.disk.sync_folder(folder))
+    }
+
+    fn not_implemented<T>(&self, operation: &str) -> Result<T> {
+        Err(Error::NotImplemented { operation: operation.to_owned(), implementer: self.to_string() })
+    }
+}
+
+impl fmt::Display for LocalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.files.fmt(f)
+    }
+}
+
+fn failed(location: &Path, source: io::Error) -> Error {
+    let path = location.to_string();
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
+        io::ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
+        _ => Error::Generic { store: "local disk", source: source.into() },
     }
 }
 
@@ -26,42 +103,58 @@ fn ordered(listing: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static
     let sorted = async move {
         let mut all: Vec<ObjectMeta> = listing.try_collect().await?;
         all.sort_by(|a, b| a.location.cmp(&b.location));
-        Ok::<_, object_store::Error>(stream::iter(all.into_iter().map(Ok)))
+        Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
     };
     stream::once(sorted).try_flatten().boxed()
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for OrderedLocal {
+impl ObjectStore for LocalStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.0.put_opts(location, payload, opts).await
+        if !matches!(opts.mode, PutMode::Create) {
+            return self.not_implemented("a put over what is there");
+        }
+        let (store, target) = (self.clone(), self.files.path_to_filesystem(location)?);
+        let put = tokio::task::spawn_blocking(move || store.put_now(&target, &payload)).await?;
+        put.map_err(|e| failed(location, e))?;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.0.put_multipart_opts(location, opts).await
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.not_implemented("an upload in parts")
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.0.get_opts(location, options).await
+        self.files.get_opts(location, options).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.0.delete_stream(locations)
+        let store = self.clone();
+        let delete = move |location: Path| {
+            let store = store.clone();
+            async move {
+                let target = store.files.path_to_filesystem(&location)?;
+                let deleted = tokio::task::spawn_blocking(move || store.delete_now(&target)).await?;
+                deleted.map_err(|e| failed(&location, e))?;
+                Ok(location)
+            }
+        };
+        locations.and_then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        ordered(self.0.list(prefix))
+        ordered(self.files.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        ordered(self.0.list_with_offset(prefix, offset))
+        ordered(self.files.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.list_with_delimiter(prefix).await
+        self.files.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.copy_opts(from, to, options).await
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        self.not_implemented("a copy")
     }
 }

@@ -1,6 +1,7 @@
 //! Where the lake lies, and the few ways in which it is read and written.
 
-use super::local::OrderedLocal;
+use super::disk::{Disk, Os, make_folders};
+use super::local::LocalStore;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
@@ -15,6 +16,7 @@ use url::Url;
 pub struct Lake {
     // Rooted at the lake, so that the folder's own name never has to survive a URL.
     store: Arc<dyn ObjectStore>,
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
 }
 
@@ -24,15 +26,23 @@ impl Lake {
     /// # Errors
     /// A folder that cannot be made or reached.
     pub fn local(folder: &Path) -> Result<Self, Problem> {
+        Lake::on(Arc::new(Os), folder)
+    }
+
+    /// Opens a lake in a local folder that is written through other calls than the operating system's.
+    ///
+    /// # Errors
+    /// As [`Lake::local`].
+    pub fn on(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, Problem> {
         let place = || format!("lake {}", folder.display());
         let cannot = |e: std::io::Error| {
             Problem::new(Class::Failed, place(), format!("cannot be written: {e}"))
                 .hint("choose a folder that this user may write ([lake] url)")
         };
-        std::fs::create_dir_all(folder).map_err(cannot)?;
+        make_folders(disk.as_ref(), folder).map_err(cannot)?;
         let folder = folder.canonicalize().map_err(cannot)?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| Problem::storage(place(), e))?;
-        Ok(Lake { store: Arc::new(OrderedLocal(store)), folder })
+        Ok(Lake { store: Arc::new(LocalStore::new(store, disk.clone())), disk, folder })
     }
 
     /// Opens a lake that is there, without making anything; none where there is no lake.
@@ -48,6 +58,10 @@ impl Lake {
         &self.folder
     }
 
+    pub(super) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
     /// The store that holds the lake, rooted at it, for engines that read files themselves.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         self.store.clone()
@@ -59,6 +73,17 @@ impl Lake {
     /// A path that is none.
     pub fn url(&self, path: &str) -> Result<Url, Problem> {
         Url::parse(&format!("lake://lake/{path}")).map_err(|e| Problem::storage(path, e))
+    }
+
+    /// Makes the names in a folder durable, before something is built on what was found there: whoever wrote it may have
+    /// stopped before that. The cloud stores have no such state.
+    ///
+    /// # Errors
+    /// A disk that fails.
+    pub async fn settle(&self, folder: &str) -> Result<(), Problem> {
+        let (disk, path) = (self.disk.clone(), folder.split('/').fold(self.folder.clone(), |at, part| at.join(part)));
+        let settled = tokio::task::spawn_blocking(move || if path.is_dir() { disk.sync_folder(&path) } else { Ok(()) });
+        settled.await.map_err(|e| Problem::storage(folder, e))?.map_err(|e| Problem::storage(folder, e))
     }
 
     fn path(&self, path: &str) -> StorePath {
