@@ -124,7 +124,8 @@ async fn begun(
     report: &mut Report,
 ) -> Result<(), Problem> {
     let pool = &threads(options)?;
-    publish::finish_what_was_begun(lake, clock, progress).await?;
+    let rebuilt: Vec<&str> = lines.iter().filter(|_| options.full_refresh).map(|line| line.table).collect();
+    publish::finish_what_was_begun(lake, &rebuilt, clock, progress).await?;
     let plan = plan::make(project, options, lines, Some(lake), pool, clock).await?;
     report.plan(&plan);
     progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });

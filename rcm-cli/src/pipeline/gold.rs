@@ -51,16 +51,17 @@ pub(super) async fn build(
     let mut rebuilt = Vec::new();
     for model in MODELS {
         let place = format!("gold/{}", model.name);
-        let before = lake.table_files(&place, plan.at("gold", model.name).and_then(|a| a.version)).await?;
+        let at = plan.at("gold", model.name).cloned().unwrap_or_default();
         if !due.contains(&model.name) {
+            let before = lake.table_files(&place, at.version).await?;
             engine.kept(model, &before).await.map_err(|e| failed(model.name, e))?;
             continue;
         }
         let rows = engine.query(model).await.map_err(|e| failed(model.name, e))?;
         report.gold.push(engine.measure(model, rows.num_rows()).await.map_err(|e| failed(model.name, e))?);
-        let adds = lake.write_table(&place, &plan.attempt, &rows, &[]).await?;
-        let at = plan.at("gold", model.name).cloned().unwrap_or_default();
-        let change = Change { table: place, at, removes: before.files.clone(), adds, schema: rows.schema(), before };
+        let mut change = lake.change(&place, at, rows.schema(), !plan.rebuilt.is_empty()).await?;
+        change.adds = lake.write_table(&place, &plan.attempt, &rows, &[]).await?;
+        change.removes = change.before.files.clone();
         rebuilt.push(Rebuilt { model, change, digest: sha256(model.sql.as_bytes()) });
     }
     Ok(rebuilt)

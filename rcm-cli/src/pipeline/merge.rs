@@ -49,8 +49,12 @@ pub(super) async fn merge(
     report: &mut Report,
 ) -> Result<TableAfter, Problem> {
     let rebuilt = plan.rebuilt.contains(&table.name);
-    let mut silver = change(plan, lake, "silver", table, silver_schema(table)).await?;
-    let mut quarantine = change(plan, lake, "quarantine", table, quarantine_schema(table)).await?;
+    let change = async |layer: &str, schema: Schema| {
+        let at = plan.at(layer, table.name).cloned().unwrap_or_default();
+        lake.change(&format!("{layer}/{}", table.name), at, Arc::new(schema), rebuilt).await
+    };
+    let mut silver = change("silver", silver_schema(table)).await?;
+    let mut quarantine = change("quarantine", quarantine_schema(table)).await?;
 
     let mut now = Now {
         history: RecordBatch::new_empty(Arc::new(silver_schema(table))),
@@ -112,14 +116,6 @@ pub(super) async fn merge(
         parts.insert("state".to_owned(), path);
     }
     Ok(TableAfter { table, silver, quarantine, state: parts, state_changed, bronze })
-}
-
-/// A table of a layer as the last publish left it.
-async fn change(plan: &Plan<'_>, lake: &Lake, layer: &str, table: &Table, schema: Schema) -> Result<Change, Problem> {
-    let at = plan.at(layer, table.name).cloned().unwrap_or_default();
-    let name = format!("{layer}/{}", table.name);
-    let before = lake.table_files(&name, at.version).await?;
-    Ok(Change { table: name, at, before, removes: Vec::new(), adds: Vec::new(), schema: Arc::new(schema) })
 }
 
 /// Hospital, source, raw text and reasons of a row that is held back.

@@ -7,12 +7,15 @@ use super::plan::Plan;
 use crate::report::Report;
 use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt};
 use rcm_core::{Clock, Event, Problem, Progress};
+use rcm_transforms::gold::MODELS;
 use std::collections::BTreeSet;
 
 /// An earlier run may have stopped behind its point of no return: what it meant to do is done first. One that stopped
-/// before it, and whose number another one took, gets its row in audit.
+/// before it, and whose number another one took, gets its row in audit. `rebuilt`: the silver tables that this run builds
+/// anew.
 pub(super) async fn finish_what_was_begun(
     lake: &Lake,
+    rebuilt: &[&str],
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<(), Problem> {
@@ -21,7 +24,10 @@ pub(super) async fn finish_what_was_begun(
     if let Some(intent) = lake.open_intent().await? {
         let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
         progress.event(&Event::Note(&note));
-        lake.complete(&intent, progress).await?;
+        let layers = rebuilt.iter().flat_map(|table| ["silver", "quarantine"].map(|layer| format!("{layer}/{table}")));
+        let gold = MODELS.iter().filter(|_| !rebuilt.is_empty()).map(|model| format!("gold/{}", model.name));
+        let rebuilt: Vec<String> = layers.chain(gold).collect();
+        lake.complete(&intent, &rebuilt, progress).await?;
     }
     let Some(newest) = lake.newest().await? else { return Ok(()) };
     // It may also have stopped between its publish record and its audit rows.
@@ -94,7 +100,7 @@ pub(super) async fn publish(
     lake.put_intent(&intent).await?;
     report.intent = Some(plan.publish);
     progress.event(&Event::IntentWritten { publish: plan.publish });
-    lake.complete(&intent, progress).await?;
+    lake.complete(&intent, &[], progress).await?;
     report.intent = None;
     report.publish = Some(plan.publish);
     Ok(())

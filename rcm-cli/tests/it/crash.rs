@@ -63,6 +63,13 @@ fn killed(project: &Path, as_of: &str, jobs: usize, point: Point) -> bool {
     !out.status.success()
 }
 
+/// Lets a run die right behind its intent.
+pub(crate) fn die_behind_the_intent(project: &Project, as_of: &str) {
+    let (_, calls) = clean(project, false, &[as_of]);
+    let intent = calls.iter().position(|(verb, path)| *verb == "link" && kind(path) == "intent").unwrap();
+    assert!(killed(&project.dir, as_of, 1, Point { call: intent, half: false, cut: None }));
+}
+
 /// The child of the other tests; by itself it shows that a name is durable when the call that made it returns.
 #[test]
 fn child() {

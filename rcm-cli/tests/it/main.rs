@@ -6,6 +6,7 @@ mod bad_config;
 mod bad_input;
 mod crash;
 mod demo;
+mod foreign;
 mod hospitals;
 mod replay;
 mod same_bytes;

@@ -1,7 +1,8 @@
 //! A table before and after a run: files that are written now and seen when the run is published.
 
 use super::delta::{Commit, schema_json};
-use super::{DataFile, Lake, TableAt, TableCommit, TableFiles};
+use super::redo::rebuild;
+use super::{DataFile, Foreign, Lake, TableAt, TableCommit, TableFiles};
 use crate::files::sha256;
 use crate::parquet;
 use arrow::array::RecordBatch;
@@ -83,6 +84,34 @@ impl Change {
 }
 
 impl Lake {
+    /// A table as the last publish left it, for a run to change. What others did to its layout is taken as it is.
+    ///
+    /// # Errors
+    /// Class `drift` where others changed its rows or columns, unless the run builds the table anew.
+    pub async fn change(
+        &self,
+        table: &str,
+        mut at: TableAt,
+        schema: SchemaRef,
+        rebuilt: bool,
+    ) -> Result<Change, Problem> {
+        let (head, foreign) = self.foreign(table, &at).await?;
+        if foreign == Foreign::Changed {
+            let problem = |what: &str| Problem::new(Class::Drift, table, what);
+            if at.version.is_none() {
+                return Err(problem("is there already, and this lake has not made it").hint("move its folder away"));
+            }
+            if !rebuilt {
+                return Err(problem("somebody else changed its rows or columns").hint(rebuild(table)));
+            }
+            // Its columns are told anew.
+            (at.schema, at.others) = (None, false);
+        }
+        let before = self.table_files(table, head).await?;
+        let (removes, adds) = (Vec::new(), Vec::new());
+        Ok(Change { table: table.to_owned(), at, before, removes, adds, schema })
+    }
+
     /// The rows of a table, in columns of a schema, by name: one that a file lacks is null there.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ pub struct TableAt {
     /// The instant that a dated gold table speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
+    /// Whether rows of others are in it, committed while the run was being published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others: bool,
     /// Digest of the query that made a gold table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -123,9 +126,20 @@ impl Lake {
     /// # Errors
     /// Storage that fails, a damaged record, or one of a newer format.
     pub async fn newest(&self) -> Result<Option<Publish>, Problem> {
-        let Some(number) = self.newest_number("_rcm/publishes").await? else { return Ok(None) };
+        match self.newest_number("_rcm/publishes").await? {
+            Some(number) => self.publish(number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A publish by its number; none where there is none.
+    ///
+    /// # Errors
+    /// As [`Lake::newest`].
+    pub async fn publish(&self, number: u64) -> Result<Option<Publish>, Problem> {
         let path = publish_path(number);
-        let publish: Publish = unseal(&self.get(&path).await?, &path)?;
+        let Some(bytes) = self.find(&path).await? else { return Ok(None) };
+        let publish: Publish = unseal(&bytes, &path)?;
         known_format(publish.format, &path)?;
         Ok(Some(publish))
     }
@@ -164,9 +178,8 @@ impl Lake {
             if head != commit.base {
                 let version = |v: Option<u64>| v.map_or_else(|| "not there".to_owned(), |v| format!("at version {v}"));
                 let what = format!("the table is {}, the run planned on it {}", version(head), version(commit.base));
-                return Err(Problem::new(Class::Drift, &commit.table, what).hint(
-                    "somebody else wrote to the table: restore that version; nothing of this run was published",
-                ));
+                return Err(Problem::new(Class::Drift, &commit.table, what)
+                    .hint("somebody else wrote to the table meanwhile; nothing of this run was published: run again"));
             }
         }
         let number = intent.publish.publish;

@@ -1,7 +1,8 @@
 //! After the intent: repeat until it stands. Every step looks first whether it was done already.
 
+use super::foreign::Seen;
 use super::record::{publish_path, seal};
-use super::{Intent, Lake, TableCommit};
+use super::{Foreign, Intent, Lake, Publish, TableCommit};
 use bytes::Bytes;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::CommitOrBytes;
@@ -10,48 +11,95 @@ use rcm_core::{Class, Event, Problem, Progress};
 impl Lake {
     /// Does what an intent says: one commit a table, the publish record, the audit rows. Safe to repeat.
     ///
+    /// Where others committed meanwhile, ours goes behind theirs, unless they changed the columns, the protocol, or a file
+    /// that ours removes. Then the other tables are committed, and no record is written, until a run rebuilds that table:
+    /// in `rebuilt` it is published as it stood before.
+    ///
     /// # Errors
-    /// Class `drift` where somebody else changed one of the tables meanwhile; storage that fails.
-    pub async fn complete(&self, intent: &Intent, progress: &dyn Progress) -> Result<(), Problem> {
+    /// Class `drift` where somebody else's commit bars the way; storage that fails.
+    pub async fn complete(&self, intent: &Intent, rebuilt: &[String], progress: &dyn Progress) -> Result<(), Problem> {
+        let mut record = intent.publish.clone();
+        let mut barred = Vec::new();
         for commit in &intent.commits {
-            self.commit(commit).await?;
+            let (version, behind) = match self.commit(commit).await {
+                Err(problem) if problem.class == Class::Drift => {
+                    barred.push((commit, problem));
+                    continue;
+                }
+                stands => stands?,
+            };
+            if let Some(at) = record.tables.get_mut(&commit.table) {
+                (at.version, at.others) = (Some(version), behind == Foreign::Changed);
+            }
             progress.event(&Event::Committed { table: &commit.table });
         }
-        let publish = intent.publish.publish;
-        progress.event(&Event::Publishing { publish });
-        let path = publish_path(publish);
-        let bytes = seal(&intent.publish, &path)?;
-        if !self.put_if_absent(&path, bytes.clone()).await? && self.get(&path).await? != bytes {
-            return Err(Problem::new(Class::Busy, path, "another run wrote a different publish record"));
+        if !barred.is_empty() {
+            let previous = self.publish(record.publish - 1).await?;
+            for (commit, problem) in barred {
+                if !rebuilt.contains(&commit.table) {
+                    return Err(problem);
+                }
+                match previous.as_ref().and_then(|previous| previous.tables.get(&commit.table)) {
+                    Some(before) => record.tables.insert(commit.table.clone(), before.clone()),
+                    None => record.tables.remove(&commit.table),
+                };
+            }
         }
-        progress.event(&Event::Published { publish });
-        self.append_audit(&intent.publish.attempt, &intent.audit).await?;
+        self.put_publish(&record, progress).await?;
+        self.append_audit(&record.attempt, &intent.audit).await?;
         progress.event(&Event::Audited);
         Ok(())
     }
 
-    async fn commit(&self, commit: &TableCommit) -> Result<(), Problem> {
-        let version = commit.base.map_or(0, |base| base + 1);
+    async fn put_publish(&self, record: &Publish, progress: &dyn Progress) -> Result<(), Problem> {
+        let publish = record.publish;
+        progress.event(&Event::Publishing { publish });
+        let path = publish_path(publish);
+        let bytes = seal(record, &path)?;
+        if !self.put_if_absent(&path, bytes.clone()).await? && self.get(&path).await? != bytes {
+            return Err(Problem::new(Class::Busy, path, "another run wrote a different publish record"));
+        }
+        progress.event(&Event::Published { publish });
+        Ok(())
+    }
+
+    /// Commits to a table, at the version behind its base or the first free one: at which, and behind what.
+    async fn commit(&self, commit: &TableCommit) -> Result<(u64, Foreign), Problem> {
+        let failed = |e: &dyn std::fmt::Display| Problem::storage(&commit.table, e);
         let log = self.log(&commit.table)?;
-        let bytes = CommitOrBytes::LogBytes(Bytes::from(commit.commit.clone()));
-        match log.write_commit_entry(version, bytes, uuid::Uuid::new_v4()).await {
-            Ok(()) => Ok(()),
-            // Perhaps our own write of an earlier try: the commit id tells.
-            Err(TransactionError::VersionAlreadyExists(_)) => {
-                let found = log.read_commit_entry(version).await.map_err(|e| Problem::storage(&commit.table, e))?;
-                if found.is_some_and(|found| has_commit_id(&found, &commit.commit_id)) {
-                    return Ok(());
-                }
-                let what = format!("version {version} was written by somebody else");
-                Err(Problem::new(Class::Drift, &commit.table, what)
-                    .hint("undo that commit, or restore the table, then run again: the run will go on where it stands"))
+        let ours = Seen::of(commit.commit.as_bytes());
+        let mut version = commit.base.map_or(0, |base| base + 1);
+        let mut behind = Foreign::Nothing;
+        loop {
+            let bytes = CommitOrBytes::LogBytes(Bytes::from(commit.commit.clone()));
+            match log.write_commit_entry(version, bytes, uuid::Uuid::new_v4()).await {
+                Ok(()) => return Ok((version, behind)),
+                Err(TransactionError::VersionAlreadyExists(_)) => {}
+                Err(e) => return Err(failed(&e)),
             }
-            Err(e) => Err(Problem::storage(&commit.table, e)),
+            // Perhaps our own write of an earlier try: the commit id tells.
+            let found = log.read_commit_entry(version).await.map_err(|e| failed(&e))?;
+            let found = found.map(|found| Seen::of(&found)).unwrap_or_default();
+            if found.is(&commit.commit_id) {
+                return Ok((version, behind));
+            }
+            if commit.base.is_none() || found.bars(&ours) {
+                let what =
+                    format!("version {version} was written by somebody else, and bars what was planned before it");
+                return Err(Problem::new(Class::Drift, &commit.table, what).hint(rebuild(&commit.table)));
+            }
+            behind = behind.max(found.did());
+            version += 1;
         }
     }
 }
 
-fn has_commit_id(commit: &[u8], id: &str) -> bool {
-    let lines = commit.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    lines.filter_map(|l| l.get("commitInfo")?.get("commitId")?.as_str().map(|i| i == id)).any(|same| same)
+/// The way out where others changed a table.
+pub(super) fn rebuild(table: &str) -> String {
+    match table.split_once('/') {
+        Some(("silver" | "quarantine", name)) => {
+            format!("`rcm run --full-refresh --select {name}` builds the table anew from the bronze archive")
+        }
+        _ => "`rcm run --full-refresh` builds it anew".to_owned(),
+    }
 }
