@@ -93,20 +93,18 @@ async fn attempt(
     outcome
 }
 
-/// That an attempt failed is kept, whatever became of it.
+/// That an attempt failed is kept.
 async fn keep_failure(lake: &Lake, problem: &Problem, report: &mut Report, now: DateTime<Utc>) {
     report.refuse(problem);
     report.problems.push(problem.clone());
     if report.attempt.is_empty() {
         report.attempt = rcm_connectors::lake::new_attempt(0);
     }
-    // Behind its intent the attempt's own rows are still to come, with the redo: these are others.
-    let name = match report.intent {
-        Some(_) => format!("{}-stopped", report.attempt),
-        None => report.attempt.clone(),
-    };
-    // Where the lake cannot be written, the first problem is the one to act on.
-    let _ = lake.append_audit(&name, &audit::rows(report, None, now)).await;
+    // Behind its intent the attempt's own rows are still to come, with the redo.
+    if report.intent.is_none() {
+        // Where the lake cannot be written, the first problem is the one to act on.
+        let _ = lake.append_audit(&report.attempt, &audit::rows(report, None, now)).await;
+    }
 }
 
 fn threads(options: &Options) -> Result<rayon::ThreadPool, Problem> {

@@ -183,13 +183,11 @@ fn seen(project: &Project) -> Option<Live> {
 }
 
 impl Stage {
-    /// Every point: the middle of what is written, and behind every call that changes what is there. `cut`: also where
-    /// only its durability changes.
-    fn points(&self, cut: bool) -> Vec<Point> {
-        let points = self.calls.iter().enumerate().flat_map(|(call, (verb, _))| {
+    /// Every point at some verbs: behind the call, and in the middle of what it writes.
+    fn points(&self, at: impl Fn(&str) -> bool) -> Vec<Point> {
+        let points = self.calls.iter().enumerate().filter(|(_, (verb, _))| at(verb)).flat_map(|(call, (verb, _))| {
             let half = (*verb == "create").then_some(Point { call, half: true, cut: None });
-            let behind = (cut || !verb.starts_with("sync")).then_some(Point { call, half: false, cut: None });
-            half.into_iter().chain(behind)
+            half.into_iter().chain([Point { call, half: false, cut: None }])
         });
         points.collect()
     }
@@ -229,24 +227,29 @@ impl Stage {
             // It may be done before it gets there.
             let _ = killed(&project.dir, as_of, jobs, point);
         }
-        let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
-        assert_eq!(report.exit_code(), 0, "{what}: {:?}", report.problems);
-        assert_eq!(&project.live(), end, "{what}");
-        let publish = project.newest().unwrap().publish;
-        let audit = project.audit(&["layer", "publish", "status"]);
-        let published = audit.iter().filter(|row| **row == format!("run|{publish}|ok")).count();
-        assert_eq!(published, 1, "{what}: {audit:?}");
+        ends_well(&project, as_of, jobs, end, &what);
+    }
+}
 
-        // Once more: nothing changes, and every attempt that can publish no more has its row in audit.
-        let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
-        assert!(report.is_nothing_new() && report.exit_code() == 0, "{what}: {:?}", report.problems);
-        assert_eq!(&project.live(), end, "{what}, and once more");
-        let rows = project.audit(&["layer", "attempt"]);
-        for name in walk(&project.path("lake/_rcm/attempts")).iter().filter_map(|name| name.strip_suffix(".json")) {
-            let ends = rows.iter().filter(|row| **row == format!("run|{name}")).count();
-            let is_taken = name[..8].parse::<u64>().unwrap() <= publish;
-            assert!(ends == 1 || ends == 0 && !is_taken, "{what}: {name} has {ends} rows");
-        }
+/// A run that nothing stops ends where it should, and another one changes nothing.
+fn ends_well(project: &Project, as_of: &str, jobs: usize, end: &Live, what: &str) {
+    let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
+    assert_eq!(report.exit_code(), 0, "{what}: {:?}", report.problems);
+    assert_eq!(&project.live(), end, "{what}");
+    let publish = project.newest().unwrap().publish;
+    let audit = project.audit(&["layer", "publish", "status"]);
+    let published = audit.iter().filter(|row| **row == format!("run|{publish}|ok")).count();
+    assert_eq!(published, 1, "{what}: {audit:?}");
+
+    // Once more: nothing changes, and every attempt that can publish no more has its row in audit.
+    let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
+    assert!(report.is_nothing_new() && report.exit_code() == 0, "{what}: {:?}", report.problems);
+    assert_eq!(&project.live(), end, "{what}, and once more");
+    let rows = project.audit(&["layer", "attempt"]);
+    for name in walk(&project.path("lake/_rcm/attempts")).iter().filter_map(|name| name.strip_suffix(".json")) {
+        let ends = rows.iter().filter(|row| **row == format!("run|{name}")).count();
+        let is_taken = name[..8].parse::<u64>().unwrap() <= publish;
+        assert!(ends == 1 || ends == 0 && !is_taken, "{what}: {name} has {ends} rows");
     }
 }
 
@@ -264,15 +267,15 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Points of both stages, a sample or all; what to do at each; and a ledger of what was done.
-fn sweep(name: &str, sample: u64, cut: bool, one: impl Fn(&Stage, Point, &mut Dice)) {
+fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: impl Fn(&Stage, Point, &mut Dice)) {
     let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
     let (wanted, mut dice) = (number(POINTS, sample) as usize, Dice(seed));
     println!("{name}: {SEED}={seed} repeats this sample");
     let mut ledger: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let started = std::time::Instant::now();
     for stage in &stages() {
-        let mut points = stage.points(cut);
-        assert!(points.len() > 200, "{} points", points.len());
+        let mut points = stage.points(&at);
+        assert!(points.len() > 100, "{} points", points.len());
         // A sample takes one of each kind of file, then a second one of each.
         points.sort_by_cached_key(|_| dice.below(usize::MAX));
         let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
@@ -308,22 +311,54 @@ fn sweep(name: &str, sample: u64, cut: bool, one: impl Fn(&Stage, Point, &mut Di
 
 #[test]
 fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
-    sweep("kill", 12, false, |stage, point, dice| {
-        // In a third each, day 2 comes meanwhile, the recovery is killed as well, and another run has two threads.
-        let calls = stage.calls.len();
-        let mut random = || Point { call: dice.below(calls), half: dice.below(2) == 0, cut: None };
-        let (again, other) = (random(), random());
-        stage.try_out(point, 1, dice.third(), Some(again).filter(|_| dice.third()));
-        if dice.third() {
-            stage.try_out(other, 2, dice.third(), None);
-        }
-    });
+    // What is merely synced is there for whoever comes after a kill.
+    sweep(
+        "kill",
+        12,
+        |verb| !verb.starts_with("sync"),
+        |stage, point, dice| {
+            // In a third each, day 2 comes meanwhile, the recovery is killed as well, and another run has two threads.
+            let calls = stage.calls.len();
+            let mut random = || Point { call: dice.below(calls), half: dice.below(2) == 0, cut: None };
+            let (again, other) = (random(), random());
+            stage.try_out(point, 1, dice.third(), Some(again).filter(|_| dice.third()));
+            if dice.third() {
+                stage.try_out(other, 2, dice.third(), None);
+            }
+        },
+    );
 }
 
 #[test]
 fn after_a_power_cut_every_acknowledged_publish_is_whole() {
-    sweep("power", 12, true, |stage, point, dice| {
-        let cut = Some(dice.below(usize::MAX) as u64);
-        stage.try_out(Point { cut, ..point }, 1, dice.third(), None);
-    });
+    sweep(
+        "power",
+        12,
+        |_| true,
+        |stage, point, dice| {
+            let cut = Some(dice.below(usize::MAX) as u64);
+            stage.try_out(Point { cut, ..point }, 1, dice.third(), None);
+        },
+    );
+}
+
+#[test]
+fn on_a_full_disk_a_run_says_so_and_the_next_one_goes_on() {
+    sweep(
+        "full disk",
+        5,
+        |verb| ["create", "make_folder"].contains(&verb),
+        |stage, point, _| {
+            let temp = tempfile::tempdir().unwrap();
+            copy(&stage.project.dir, temp.path());
+            let project = Project::at(temp);
+            let what = format!("{} on a disk that is full from call {}", stage.as_of, point.call);
+            let report = embed(&project.dir, stage.as_of, 1, Arc::new(Counted::full_from(point.call)));
+            assert_eq!(report.exit_code(), 1, "{what}: {:?}", report.problems);
+            assert!(report.problems[0].to_string().contains("no storage space"), "{what}: {}", report.problems[0]);
+            let seen = seen(&project);
+            assert!(seen == stage.before || seen.as_ref() == Some(&stage.end), "{what}: a torn run");
+            ends_well(&project, stage.as_of, 1, &stage.end, &what);
+        },
+    );
 }

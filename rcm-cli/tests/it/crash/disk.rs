@@ -96,6 +96,8 @@ impl Done {
 pub(super) struct Counted {
     done: Mutex<Done>,
     dies: Option<Point>,
+    /// From this call on nothing new finds room.
+    full_from: Option<usize>,
 }
 
 fn die() -> ! {
@@ -106,6 +108,10 @@ fn die() -> ! {
 impl Counted {
     pub(super) fn dying(point: Point) -> Self {
         Counted { dies: Some(point), ..Counted::default() }
+    }
+
+    pub(super) fn full_from(call: usize) -> Self {
+        Counted { full_from: Some(call), ..Counted::default() }
     }
 
     /// The calls so far.
@@ -123,6 +129,11 @@ impl Counted {
     ) -> io::Result<T> {
         // Held while dying: no other call slips through.
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.full_from.is_some_and(|from| done.calls.len() >= from) && ["create", "make_folder"].contains(&verb) {
+            half();
+            done.calls.push((verb, path.to_owned()));
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let point = self.dies.filter(|point| point.call == done.calls.len());
         let Some(point) = point else {
             let result = whole();
