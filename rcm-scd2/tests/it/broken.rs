@@ -23,6 +23,7 @@ fn broken() -> Vec<(&'static str, usize, Fault)> {
         ("a A 1 5 t f", 0, Fault::CurrentFlag),
         ("a A 1 - f f", 0, Fault::CurrentFlag),
         ("a A 1 - - f", 0, Fault::CurrentFlag),
+        ("a A 1 5 - f", 0, Fault::CurrentFlag),
         ("a A 1 - t -", 0, Fault::NullFlag),
         ("- A 1 - t f", 0, Fault::NullKey),
         ("a A 1 5 f f\na B 4 - t f", 1, Fault::Overlap { other: 0 }),
@@ -89,6 +90,23 @@ fn rows_are_counted_over_all_batches() {
     finds(verify(&snapshots(), &history), 2, Fault::Overlap { other: 1 }, "three batches");
     let history = [batch(HEADER, "b B 1 - t f"), batch(HEADER, "a A 5 5 f f")];
     finds(verify(&snapshots(), &history), 1, Fault::EmptyInterval, "two batches");
+    let history = [batch(HEADER, "b B 1 - t f\nc C 1 - t f"), batch(HEADER, "a A 1 - t f\n- A 1 - t f")];
+    finds(verify(&snapshots(), &history), 3, Fault::NullKey, "the last row of two batches");
+}
+
+#[test]
+fn a_broken_row_far_down_a_batch_is_found() {
+    let open = |n: usize| format!("k{n} A 1 - t f\n");
+    let closed = |n: usize| format!("k{n} A 1 5 f f\n");
+    let mixed = |n: usize| if n % 3 == 0 { open(n) } else { closed(n) };
+    let tables: [&dyn Fn(usize) -> String; 3] = [&open, &closed, &mixed];
+    for (rows, row, fault) in broken().into_iter().filter(|(.., fault)| !is_of_two_rows(*fault)) {
+        for (table, sound) in tables.iter().flat_map(|table| [63, 64, 70, 128].map(|sound| (table, sound))) {
+            let before: String = (0..sound).map(table).collect();
+            verify(&snapshots(), &[batch(HEADER, &before)]).unwrap();
+            finds(verify(&snapshots(), &[batch(HEADER, &(before + rows))]), sound + row, fault, rows);
+        }
+    }
 }
 
 #[test]
@@ -104,6 +122,7 @@ fn the_open_end_of_a_table_is_checked() {
     let header = "id name valid_from valid_to is_current";
     verify(&spec, &[batch(header, "a A 1 5 f\na A 5 99 t")]).unwrap();
     finds(verify(&spec, &[batch(header, "a A 1 - t")]), 0, Fault::CurrentFlag, "null is not its open end");
+    finds(verify(&spec, &[batch(header, "a A 1 - f")]), 0, Fault::CurrentFlag, "a version that is over has an end");
     finds(verify(&spec, &[batch(header, "a A 1 99 f")]), 0, Fault::CurrentFlag, "not current");
     finds(verify(&spec, &[batch(header, "a A 99 99 t")]), 0, Fault::EmptyInterval, "empty");
 }

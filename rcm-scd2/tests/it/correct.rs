@@ -240,3 +240,14 @@ fn nothing_to_correct_is_nothing_and_a_null_key_can_be_corrected_where_it_is_a_v
     table.correct(header, "- B 20 30");
     table.shows("- A 10 20\n- B 20 30\n- A 30 -\na A 10 -");
 }
+
+#[test]
+fn a_correction_of_a_feed_begins_at_the_late_horizon_at_the_earliest() {
+    let spec = Spec::feed(["id"], ["at", "run"]).track(["name"]).late_horizon(10).build().unwrap();
+    let mut table = Table::new(spec);
+    table.at(0, "id at run name", "a 50 1 A\na 100 1 B");
+    let header = "id run name valid_from valid_to";
+    assert!(bad(&table, header, "a 2 Z 89 95").ends_with("it begins before the late horizon"));
+    table.correct(header, "a 2 Z 90 95");
+    table.shows("a A 1 50 90\na Z 2 90 95\na A 2 95 100\na B 1 100 -");
+}

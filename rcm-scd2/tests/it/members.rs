@@ -31,6 +31,14 @@ fn the_first_real_row_fills_the_member_in_place() {
 }
 
 #[test]
+fn a_real_row_that_says_nothing_fills_the_member_too() {
+    let mut table = snapshots();
+    table.ensure("id", "a", 5);
+    assert_eq!(outcomes(&table.at(8, ROWS, "a - -")), "New");
+    table.shows("a - - 5 - f");
+}
+
+#[test]
 fn a_row_older_than_the_member_starts_at_its_own_time() {
     let spec = Spec::snapshot(["id"]).track(["name"]).sequence("changed", Detect::Values).build().unwrap();
     let mut table = Table::new(spec);

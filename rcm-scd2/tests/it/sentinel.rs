@@ -1,6 +1,6 @@
 //! Tables whose open versions end at an instant instead of null: that instant can come in a load, too.
 
-use rcm_scd2::{Absence, Spec, When, merge, verify};
+use rcm_scd2::{Absence, Error, Spec, When, merge, verify};
 
 use crate::tables::{Table, bare, batch};
 
@@ -41,11 +41,17 @@ fn a_correction_until_the_open_end_is_one_without_end() {
     let spec = Spec::snapshot(["id"]).track(["name"]).open_valid_to(OPEN).build().unwrap();
     let header = "id name valid_from valid_to is_current";
     let table = Table::from_history(spec, header, "a A 1 9999 t");
-    let rows = [bare("id name valid_from valid_to", "a B 5 9999")];
-    let merged = rcm_scd2::correct(&table.spec, &table.state, &rows);
-    let Ok(merged) = merged else { return };
-    let after = rcm_scd2::apply(&table.state, &merged).unwrap();
+    let corrected = |rows: &str| {
+        rcm_scd2::correct(&table.spec, &table.state, &[bare("id name valid_from valid_to", rows)])
+    };
+    let after = rcm_scd2::apply(&table.state, &corrected("a B 5 9999").unwrap()).unwrap();
     verify(&table.spec, &after.history).unwrap();
+    assert_eq!(crate::tables::text(&after.history), "a A 1 5\na B 5 9999");
+    let bad = Error::BadCorrection { row: 0, why: "it is not before the valid_to of open versions" };
+    for rows in ["a B 9999 -", "a B 10000 -", "a B 5 10000", "a B 9999 10000"] {
+        assert_eq!(corrected(rows).err(), Some(bad.clone()), "{rows}");
+    }
+    corrected("a B 9998 -").unwrap();
 }
 
 #[test]
