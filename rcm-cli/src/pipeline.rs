@@ -21,6 +21,7 @@ pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
 use std::path::Path;
+use std::time::Duration;
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +36,12 @@ pub struct Options {
     pub as_of: Option<DateTime<Utc>>,
     /// Threads. Default: 0, as many as the machine has.
     pub jobs: usize,
+    /// How long to try again while another run holds the lake or takes this run's number. Default: not at all.
+    pub wait: Duration,
 }
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs the pipeline once. Safe to repeat: what was read is not read again, what was interrupted is finished first.
 ///
@@ -46,6 +52,28 @@ pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progre
 
 /// [`run`] with a lake that is opened in another way, [`Lake::on`] for one.
 pub async fn run_on(
+    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    project: &Project,
+    options: &Options,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Report {
+    let mut left = options.wait;
+    loop {
+        let report = once(open, project, options, clock, progress).await;
+        if left.is_zero() || report.problems.iter().all(|problem| problem.class != Class::Busy) {
+            return report;
+        }
+        if left == options.wait {
+            progress.event(&Event::Note("waiting for another run to end"));
+        }
+        let pause = left.min(PAUSE);
+        tokio::time::sleep(pause).await;
+        left -= pause;
+    }
+}
+
+async fn once(
     open: &dyn Fn(&Path) -> Result<Lake, Problem>,
     project: &Project,
     options: &Options,

@@ -109,8 +109,18 @@ fn a_second_run_at_the_same_moment() {
         "{}",
         said.stderr
     );
-    drop(lease);
-    project.ok(&["run", "--as-of", DAY2]);
+    let said = project.run(&["run", "--as-of", DAY2, "--wait", "300ms"]);
+    assert_eq!(said.code, 5, "{}", said.stderr);
+    assert!(said.stderr.contains("waiting for another run to end"), "{}", said.stderr);
+    assert_eq!(project.run(&["run", "--wait", "5"]).code, 2, "a time has a unit");
+
+    let waits = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| project.run(&["run", "--as-of", DAY2, "--wait", "1h"]));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        drop(lease);
+        waits.join().unwrap()
+    });
+    assert_eq!(waits.code, 0, "{}", waits.stderr);
 }
 
 #[test]

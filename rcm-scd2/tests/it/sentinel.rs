@@ -41,9 +41,8 @@ fn a_correction_until_the_open_end_is_one_without_end() {
     let spec = Spec::snapshot(["id"]).track(["name"]).open_valid_to(OPEN).build().unwrap();
     let header = "id name valid_from valid_to is_current";
     let table = Table::from_history(spec, header, "a A 1 9999 t");
-    let corrected = |rows: &str| {
-        rcm_scd2::correct(&table.spec, &table.state, &[bare("id name valid_from valid_to", rows)])
-    };
+    let corrected =
+        |rows: &str| rcm_scd2::correct(&table.spec, &table.state, &[bare("id name valid_from valid_to", rows)]);
     let after = rcm_scd2::apply(&table.state, &corrected("a B 5 9999").unwrap()).unwrap();
     verify(&table.spec, &after.history).unwrap();
     assert_eq!(crate::tables::text(&after.history), "a A 1 5\na B 5 9999");

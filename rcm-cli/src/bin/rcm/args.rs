@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Turns a hospital group's raw revenue-cycle files into checked history and finance figures.
 #[derive(Parser, Debug)]
@@ -62,6 +63,9 @@ pub(crate) enum Verb {
         /// Threads; 0: as many as the machine has.
         #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
         jobs: u16,
+        /// How long to wait while another run is at work (`30s`, `10m`). Default: not at all.
+        #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+        wait: Duration,
     },
     /// Last run, watermarks, quarantine counts, table versions.
     Status,

@@ -84,9 +84,9 @@ async fn verb(args: Args, output: &Output) -> u8 {
             }
             Err(problems) => output.problems(&problems),
         },
-        Verb::Run { select, dry_run, full_refresh, as_of, jobs } => match open() {
+        Verb::Run { select, dry_run, full_refresh, as_of, jobs, wait } => match open() {
             Ok(project) => {
-                let options = Options { select, dry_run, full_refresh, as_of, jobs: jobs.into() };
+                let options = Options { select, dry_run, full_refresh, as_of, jobs: jobs.into(), wait };
                 let report = pipeline::run(&project, &options, &WallClock, &terminal).await;
                 if !output.json {
                     terminal.say(&rcm::report::human(&report));
