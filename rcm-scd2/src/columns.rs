@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DECIMAL128_MAX_PRECISION, DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 
 use crate::Error;
@@ -140,30 +140,5 @@ pub(crate) fn with_zone(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
             Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone_opt(zone))
         }
         _ => Arc::clone(array),
-    }
-}
-
-/// -0.0 becomes 0.0 and every NaN the same NaN: which of them is stored must not depend on which came first.
-pub(crate) fn canonical(array: ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Float16 => {
-            type F = <Float16Type as ArrowPrimitiveType>::Native;
-            Arc::new(array.as_primitive::<Float16Type>().unary::<_, Float16Type>(|value| match value {
-                value if value.is_nan() => F::NAN,
-                value if value == F::NEG_ZERO => F::ZERO,
-                value => value,
-            }))
-        }
-        DataType::Float32 => Arc::new(
-            array
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
-        ),
-        DataType::Float64 => Arc::new(
-            array
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
-        ),
-        _ => array,
     }
 }

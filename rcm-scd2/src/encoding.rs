@@ -8,9 +8,9 @@ use arrow::array::{
     LargeStringArray, StringArray, UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, TimeUnit};
+use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, Float64Type, TimeUnit};
 
-use crate::columns::{canonical, plain, unsupported};
+use crate::columns::{plain, unsupported};
 use crate::{Error, murmur};
 
 /// Columns of the same length, ready to be encoded row by row.
@@ -63,7 +63,10 @@ impl Cells {
                 Cells::Unsigned(cast(&column, &DataType::UInt64)?.as_primitive().clone())
             }
             float if float.is_floating() => {
-                Cells::Float(canonical(cast(&column, &DataType::Float64)?).as_primitive().clone())
+                let values = cast(&column, &DataType::Float64)?;
+                // How NaN and zero were spelt must not show.
+                let canonical = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+                Cells::Float(values.as_primitive::<Float64Type>().unary(canonical))
             }
             DataType::Decimal32(_, scale)
             | DataType::Decimal64(_, scale)

@@ -142,3 +142,26 @@ fn a_patch_is_what_apply_makes_of_hidden_state() {
     assert_eq!(patched, table.state.hidden);
     assert_eq!(table.hidden(), 2);
 }
+
+#[test]
+fn the_end_of_a_version_that_another_tool_wrote_has_no_numbers() {
+    let spec = Spec::feed(["id"], ["at", "run"]).track(["name"]).build().unwrap();
+    let mut table = Table::from_history(spec, "id name run valid_from valid_to", "a A 5 1 10");
+    // Whatever comes at 10 is greater than a delete of which nothing is known.
+    let merged = table.at(0, "id at run name", "a 10 1 B");
+    assert_eq!(merged.counts.changed, 1);
+    table.shows("a A 5 1 10\na B 1 10 -");
+}
+
+#[test]
+fn what_leaves_a_hidden_row_is_no_op_but_not_nothing() {
+    let mut table = Table::new(tracked().build().unwrap());
+    table.at(0, EVENTS, "a 10 A -");
+    let merged = table.at(0, EVENTS, "a 20 A -");
+    assert!(merged.is_no_op() && !merged.is_nothing());
+    let mut snapshots = Table::new(Spec::snapshot(["id"]).track(["name"]).build().unwrap());
+    let merged = snapshots.at(10, "id name", "a A");
+    assert!(!merged.is_no_op() && !merged.is_nothing());
+    let merged = snapshots.at(20, "id name", "a A");
+    assert!(merged.is_no_op() && !merged.is_nothing(), "the ledger has an entry more");
+}

@@ -26,6 +26,17 @@ fn cells_do_not_run_into_each_other() {
 }
 
 #[test]
+fn a_float_has_one_key_however_it_is_spelt() {
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, -f64::NAN, 0.0, -0.0, 1.5, -1.5]));
+    for data_type in [DataType::Float64, DataType::Float32, DataType::Float16] {
+        let of_type = keys(&[cast(&floats, &data_type).unwrap()]);
+        assert_eq!(of_type, keys(&[Arc::clone(&floats)]), "{data_type}");
+        assert!(of_type[0] == of_type[1] && of_type[2] == of_type[3]);
+        assert_eq!(of_type.iter().collect::<HashSet<_>>().len(), 4);
+    }
+}
+
+#[test]
 fn kinds_are_told_apart_and_widths_are_not() {
     let ints: ArrayRef = Arc::new(Int32Array::from(vec![1]));
     let longs: ArrayRef = Arc::new(Int64Array::from(vec![1]));
