@@ -58,18 +58,20 @@ pub async fn run_on(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Report {
-    let mut left = options.wait;
+    let started = clock.now();
+    let mut waits = false;
     loop {
         let report = once(open, project, options, clock, progress).await;
-        if left.is_zero() || report.problems.iter().all(|problem| problem.class != Class::Busy) {
+        let is_busy = report.problems.iter().any(|problem| problem.class == Class::Busy);
+        let waited = (clock.now() - started).to_std().unwrap_or_default();
+        if !is_busy || waited >= options.wait {
             return report;
         }
-        if left == options.wait {
+        if !waits {
             progress.event(&Event::Note("waiting for another run to end"));
+            waits = true;
         }
-        let pause = left.min(PAUSE);
-        tokio::time::sleep(pause).await;
-        left -= pause;
+        tokio::time::sleep(PAUSE.min(options.wait - waited)).await;
     }
 }
 
@@ -155,7 +157,14 @@ async fn begun(
     let plan = plan::make(project, options, lines, Some(lake), pool, clock).await?;
     report.plan(&plan);
     progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
-    work(project, &plan, lake, pool, clock, progress, report).await
+    match work(project, &plan, lake, pool, clock, progress, report).await {
+        // What another run did under this one's number looks like the work of a stranger.
+        Err(problem) if problem.class == Class::Drift && report.intent.is_none() && plan.is_lost(lake).await => {
+            let what = format!("another run took publish {}", plan.publish);
+            Err(Problem::new(Class::Busy, "lake", what).hint("run again; nothing of this run was published"))
+        }
+        done => done,
+    }
 }
 
 async fn work(
@@ -169,7 +178,9 @@ async fn work(
 ) -> Result<(), Problem> {
     plan.refuse_wrong_lines()?;
     plan.refuse_late_fulls()?;
-    lake.begin(&plan.begins(clock.now())).await?;
+    if !plan.tables().is_empty() || gold::is_due(plan) {
+        lake.begin(&plan.begins(clock.now())).await?;
+    }
     let landed = land::land(project, plan, lake, pool, progress, report).await?;
     let mut tables = Vec::new();
     for table in plan.tables() {

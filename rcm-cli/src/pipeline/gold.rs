@@ -42,8 +42,9 @@ pub(super) async fn build(
         let files = match tables.iter().find(|t| t.table.name == table.name) {
             Some(after) => after.silver.live(),
             None => {
-                let at = plan.at("silver", table.name).and_then(|a| a.version);
-                lake.table_files(&format!("silver/{}", table.name), at).await?.files
+                let at = plan.at("silver", table.name).cloned().unwrap_or_default();
+                let schema = Arc::new(silver_schema(table));
+                lake.change(&format!("silver/{}", table.name), at, schema, false).await?.before.files
             }
         };
         engine.silver(table, &files).await.map_err(|e| failed(table.name, e))?;
@@ -65,6 +66,11 @@ pub(super) async fn build(
         rebuilt.push(Rebuilt { model, change, digest: sha256(model.sql.as_bytes()) });
     }
     Ok(rebuilt)
+}
+
+/// Whether a model is due although no table changes.
+pub(super) fn is_due(plan: &Plan<'_>) -> bool {
+    !due(plan, &[]).is_empty()
 }
 
 fn due(plan: &Plan<'_>, tables: &[TableAfter]) -> Vec<&'static str> {

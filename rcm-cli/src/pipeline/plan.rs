@@ -78,6 +78,11 @@ impl<'a> Plan<'a> {
         Attempt { attempt, run_id, as_of: self.as_of.timestamp_micros(), started_at: now.timestamp_micros() }
     }
 
+    /// Whether another run took the number.
+    pub(super) async fn is_lost(&self, lake: &Lake) -> bool {
+        matches!(lake.intent(self.publish).await, Ok(Some(intent)) if intent.publish.attempt != self.attempt)
+    }
+
     /// The run's instant as text.
     pub(super) fn as_of_text(&self) -> String {
         text(self.as_of)
@@ -140,10 +145,11 @@ pub(super) async fn make<'a>(
             states.insert(table.name, lake.table_state(part).await?);
         }
     }
+    let stands = |table: &str| previous.as_ref().is_some_and(|p| p.tables.contains_key(&format!("silver/{table}")));
     let rebuilt: Vec<&'static str> = TABLES
         .iter()
         .map(|t| t.name)
-        .filter(|t| options.full_refresh && states.contains_key(t) && lines.iter().any(|l| l.table == *t))
+        .filter(|t| options.full_refresh && stands(t) && lines.iter().any(|l| l.table == *t))
         .collect();
     for line in lines {
         refuse_other_load_type(line, states.get(line.table), rebuilt.contains(&line.table))?;

@@ -97,8 +97,13 @@ pub(super) async fn publish(
         },
         audit: audit::rows(report, Some(plan.publish), clock.now()),
     };
-    lake.put_intent(&intent).await?;
-    report.intent = Some(plan.publish);
+    let put = lake.put_intent(&intent).await;
+    // It may stand although the call failed: then it counts.
+    let stands = async || matches!(lake.intent(plan.publish).await, Ok(Some(it)) if it.publish.attempt == plan.attempt);
+    if put.is_ok() || stands().await {
+        report.intent = Some(plan.publish);
+    }
+    put?;
     progress.event(&Event::IntentWritten { publish: plan.publish });
     lake.complete(&intent, &[], progress).await?;
     report.intent = None;

@@ -238,8 +238,10 @@ fn ends_well(project: &Project, as_of: &str, jobs: usize, end: &Live, what: &str
     assert_eq!(&project.live(), end, "{what}");
     let publish = project.newest().unwrap().publish;
     let audit = project.audit(&["layer", "publish", "status"]);
-    let published = audit.iter().filter(|row| **row == format!("run|{publish}|ok")).count();
-    assert_eq!(published, 1, "{what}: {audit:?}");
+    for number in 1..=publish {
+        let published = audit.iter().filter(|row| **row == format!("run|{number}|ok")).count();
+        assert_eq!(published, 1, "{what}: publish {number}: {audit:?}");
+    }
 
     // Once more: nothing changes, and every attempt that can publish no more has its row in audit.
     let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
@@ -347,7 +349,7 @@ fn on_a_full_disk_a_run_says_so_and_the_next_one_goes_on() {
     sweep(
         "full disk",
         5,
-        |verb| ["create", "make_folder"].contains(&verb),
+        |verb| !["remove", "open_lock", "sign_lock"].contains(&verb),
         |stage, point, _| {
             let temp = tempfile::tempdir().unwrap();
             copy(&stage.project.dir, temp.path());

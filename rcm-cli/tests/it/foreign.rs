@@ -1,9 +1,10 @@
 //! Others commit to the lake's tables: before a run plans, and while its redo is under way.
 
 use crate::crash::die_behind_the_intent;
-use crate::support::{DAY2, Project};
+use crate::support::{DAY1, DAY2, Project};
 
 const TABLE: &str = "silver/patients";
+const PATIENTS: &str = "landing/emr/hos-a/patients.csv";
 const DAY3: &str = "2026-07-01T00:00:00Z";
 const REBUILD: [&str; 6] = ["run", "--full-refresh", "--select", "patients", "--as-of", DAY3];
 
@@ -112,7 +113,9 @@ fn a_redo_goes_behind_rows_of_others_which_the_next_run_refuses() {
     let at = project.newest().unwrap().tables[TABLE].clone();
     assert_eq!((at.version, at.others), (Some(2), true));
 
-    project.write("landing/emr/hos-a/patients.csv", project.read("landing/emr/hos-a/patients.csv") + "\n");
+    // Also a run that only reads the table.
+    refused(&project, &["run", "--as-of", DAY3, "--select", "claims"]);
+    project.write(PATIENTS, project.read(PATIENTS) + "\n");
     refused(&project, &["run", "--as-of", DAY3]);
     project.ok(&["run", "--full-refresh", "--select", "patients", "--as-of", "2026-07-02T00:00:00Z"]);
     assert_eq!(project.history("patients"), history);
@@ -120,20 +123,57 @@ fn a_redo_goes_behind_rows_of_others_which_the_next_run_refuses() {
 }
 
 #[test]
+fn a_table_that_nothing_was_read_into_is_built_anew_as_well() {
+    let project = Project::new();
+    project.ok(&["run", "--as-of", "2026-06-28", "--select", "patients"]);
+    let log = project.path("lake/silver/claims/_delta_log");
+    let first = std::fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let others = first.lines().find(|line| line.contains("metaData")).unwrap();
+    std::fs::write(log.join("00000000000000000001.json"), others).unwrap();
+    assert_eq!(project.run(&["run", "--as-of", DAY1]).code, 4);
+    project.ok(&["run", "--as-of", DAY1, "--full-refresh", "--select", "claims"]);
+    project.ok(&["run", "--as-of", DAY2]);
+}
+
+#[test]
 fn what_bars_a_redo_stops_its_record_and_a_rebuild_takes_its_place() {
-    let (project, history) = two_days();
+    // On day 3 another file lies where that of day 2 lay: what was read of it is in bronze alone.
+    let day3 = |project: &Project| {
+        let file = project.read(PATIENTS);
+        let row = file.lines().nth(1).unwrap();
+        let (_, rest) = row.split_once(',').unwrap();
+        project.write(PATIENTS, format!("{}\nPAT-900001,{rest}\n", file.lines().next().unwrap()));
+    };
+    let clean = Project::after_day1();
+    clean.deliver_day2();
+    clean.ok(&["run", "--as-of", DAY2]);
+    day3(&clean);
+    clean.ok(&["run", "--as-of", DAY3]);
+
+    let (project, _) = two_days();
     let before = project.versions();
     die_behind_the_intent(&project, DAY2);
     let (old, new) = copied(&project);
     commit(&project, &[remove(&old), add(&project, &new, false)]);
+    day3(&project);
     for _ in 0..2 {
-        refused(&project, &["run", "--as-of", DAY2]);
+        refused(&project, &["run", "--as-of", DAY3]);
         assert_eq!(project.versions(), before, "no record");
     }
     let heads = |table: &str| crate::support::wait(project.lake().head(table)).unwrap();
     assert_eq!(heads("silver/encounters"), before["silver/encounters"].map(|v| v + 1), "the others are committed");
     project.ok(&REBUILD);
     assert_eq!(project.newest().unwrap().publish, 3);
-    assert_eq!(project.history("patients"), history);
+    assert_eq!(project.history("patients"), clean.history("patients"));
     project.ok(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
+}
+
+#[test]
+fn a_redo_does_not_write_behind_a_gap() {
+    let (project, history) = two_days();
+    die_behind_the_intent(&project, DAY2);
+    std::fs::remove_dir_all(project.path("lake").join(TABLE).join("_delta_log")).unwrap();
+    refused(&project, &["run", "--as-of", DAY2]);
+    project.ok(&REBUILD);
+    assert_eq!(project.history("patients"), history);
 }

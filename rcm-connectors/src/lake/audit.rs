@@ -158,8 +158,10 @@ impl Lake {
         let place = format!("{TABLE}/{path}");
         self.put_if_absent(&place, bytes).await?;
         // An earlier try may have written it.
-        let size = self.get(&place).await?.len() as u64;
-        let file = DataFile { path, size, rows: rows.len() as u64 };
+        let stands = self.get(&place).await?;
+        let size = stands.len() as u64;
+        let batches = crate::parquet::decode(stands).map_err(|e| failed(&e))?;
+        let file = DataFile { path, size, rows: batches.iter().map(|batch| batch.num_rows() as u64).sum() };
         let schema = schema_json(&schema, TABLE)?.to_string();
         let id = uuid::Uuid::new_v4().to_string();
         // Only runs under the lease append here, so a lost race is a race with oneself: look again.

@@ -99,7 +99,8 @@ impl Lake {
         if foreign == Foreign::Changed {
             let problem = |what: &str| Problem::new(Class::Drift, table, what);
             if at.version.is_none() {
-                return Err(problem("is there already, and this lake has not made it").hint("move its folder away"));
+                let hint = "if the lake has lost its folder _rcm, restore it; else move the table's folder away";
+                return Err(problem("is there already, and no publish of this lake names it").hint(hint));
             }
             if !rebuilt {
                 return Err(problem("somebody else changed its rows or columns").hint(rebuild(table)));
@@ -107,7 +108,11 @@ impl Lake {
             // Its columns are told anew.
             (at.schema, at.others) = (None, false);
         }
-        let before = self.table_files(table, head).await?;
+        let before = self.table_files(table, head).await.map_err(|problem| match rebuilt {
+            true => problem
+                .hint(format!("remove {table}/_delta_log, then run the same again: it is built anew from bronze")),
+            false => problem,
+        })?;
         let (removes, adds) = (Vec::new(), Vec::new());
         Ok(Change { table: table.to_owned(), at, before, removes, adds, schema })
     }

@@ -137,6 +137,10 @@ impl Lake {
         let mut delta = DeltaTable::new(self.log(table)?);
         delta.load_version(version).await.map_err(failed)?;
         let state = delta.snapshot().map_err(failed)?;
+        if state.log_data().iter().any(|file| file.deletion_vector_descriptor().is_some()) {
+            let what = "has deletion vectors, which this lake does not write";
+            return Err(Problem::new(Class::Drift, table, what).hint(super::redo::rebuild(table)));
+        }
         let mut files: Vec<DataFile> = state
             .log_data()
             .iter()

@@ -117,21 +117,3 @@ impl Disk for Os {
         lock.write_all(holder.as_bytes())
     }
 }
-
-/// Makes a folder and those above it, each of them durable in its parent.
-pub(super) fn make_folders(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent();
-    parent.map_or(Ok(()), |parent| make_folders(disk, parent))?;
-    match disk.make_folder(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        // Whoever made it may have died before it was durable.
-        _ => {}
-    }
-    match parent {
-        Some(parent) if !parent.as_os_str().is_empty() => disk.sync_folder(parent),
-        _ => Ok(()),
-    }
-}

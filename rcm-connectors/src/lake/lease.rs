@@ -1,7 +1,6 @@
 //! One run at a time: an OS file lock, which dies with its process.
 
 use super::Lake;
-use super::disk::make_folders;
 use rcm_core::{Class, Problem};
 use std::fs::{File, TryLockError};
 use std::io::Read;
@@ -22,12 +21,13 @@ impl Lake {
         let path = self.folder().join("_rcm").join("lock");
         let place = || format!("lake {}", self.folder().display());
         let cannot = |e: std::io::Error| Problem::new(Class::Failed, place(), format!("cannot be written: {e}"));
-        make_folders(self.disk(), &self.folder().join("_rcm")).map_err(cannot)?;
-        let mut file = self.disk().open_lock(&path).map_err(cannot)?;
+        let local = self.on_disk();
+        local.settle(&self.folder().join("_rcm")).map_err(cannot)?;
+        let mut file = local.disk.open_lock(&path).map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {
                 // The number is for people only; who holds the lock is for the OS to say.
-                self.disk().sign_lock(&mut file, &std::process::id().to_string()).map_err(cannot)?;
+                local.disk.sign_lock(&mut file, &std::process::id().to_string()).map_err(cannot)?;
                 Ok(Lease { _file: file })
             }
             Err(TryLockError::WouldBlock) => {

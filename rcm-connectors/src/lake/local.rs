@@ -5,7 +5,7 @@
 //! the cloud stores do: the lake is rooted at its folder, so that the folder's name need not survive a URL; deltalake then
 //! no longer knows that it reads a local disk, and takes listings to be ordered.
 
-use super::disk::{Disk, make_folders};
+use super::disk::Disk;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -14,29 +14,59 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, Clone)]
 pub(super) struct LocalStore {
     /// Reads and lists.
     files: Arc<LocalFileSystem>,
     /// Writes.
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
+    /// Folders of which this process knows that they survive.
+    folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl LocalStore {
-    pub(super) fn new(files: LocalFileSystem, disk: Arc<dyn Disk>) -> Self {
-        LocalStore { files: Arc::new(files), disk }
+    /// A store in a folder, which is made where it is missing.
+    pub(super) fn new(folder: &std::path::Path, disk: Arc<dyn Disk>) -> Result<Self> {
+        let made = || -> io::Result<PathBuf> {
+            make_folders(disk.as_ref(), folder)?;
+            folder.canonicalize()
+        };
+        let folder = made().map_err(|source| Error::Generic { store: "local disk", source: source.into() })?;
+        let files = Arc::new(LocalFileSystem::new_with_prefix(&folder)?);
+        Ok(LocalStore { files, disk, folders: Arc::new(Mutex::new(HashSet::from([folder]))) })
+    }
+
+    /// Makes a folder and those above it durable, and makes them where they are missing: whoever made those that are there
+    /// may have stopped before that.
+    pub(super) fn settle(&self, folder: &std::path::Path) -> io::Result<()> {
+        if self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder) {
+            return Ok(());
+        }
+        let parent = folder.parent().ok_or(io::ErrorKind::NotFound)?;
+        self.settle(parent)?;
+        if !folder.is_dir() {
+            match self.disk.make_folder(folder) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        self.disk.sync_folder(parent)?;
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
+        Ok(())
     }
 
     /// Writes a file under a staging name, then gives it its own.
     fn put_now(&self, target: &std::path::Path, payload: &PutPayload) -> io::Result<()> {
         let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let staged = self.stage(target, folder, payload)?;
+        self.settle(folder)?;
+        let staged = self.stage(target, payload)?;
         let named = self.disk.link(&staged, target);
         // A name that is there already may be another process's, which stopped before it was durable; whoever is told of
         // it builds on it.
@@ -48,10 +78,9 @@ impl LocalStore {
     }
 
     /// The bytes, durable, under a name that listings hide.
-    fn stage(&self, target: &std::path::Path, folder: &std::path::Path, payload: &PutPayload) -> io::Result<PathBuf> {
+    fn stage(&self, target: &std::path::Path, payload: &PutPayload) -> io::Result<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let bytes: Vec<&[u8]> = payload.iter().map(|piece| piece.as_ref()).collect();
-        let mut has_folder = false;
         loop {
             let next = NEXT.fetch_add(1, Ordering::Relaxed);
             let mut staged = target.as_os_str().to_owned();
@@ -60,10 +89,6 @@ impl LocalStore {
             let made = self.disk.create(&staged, &bytes).and_then(|()| self.disk.sync(&staged));
             match made {
                 Ok(()) => return Ok(staged),
-                Err(e) if e.kind() == io::ErrorKind::NotFound && !has_folder => {
-                    make_folders(self.disk.as_ref(), folder)?;
-                    has_folder = true;
-                }
                 // Left by a process that had our number and is no more.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => {
@@ -88,6 +113,19 @@ impl fmt::Display for LocalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.files.fmt(f)
     }
+}
+
+fn make_folders(disk: &dyn Disk, folder: &std::path::Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = folder.parent() else { return Ok(()) };
+    make_folders(disk, parent)?;
+    match disk.make_folder(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    if parent.as_os_str().is_empty() { Ok(()) } else { disk.sync_folder(parent) }
 }
 
 fn failed(location: &Path, source: io::Error) -> Error {

@@ -173,6 +173,16 @@ impl Lake {
     /// # Errors
     /// Class `drift` where a table is not at the version on which the run planned; class `busy` where another run took the number; nothing of this run is visible then.
     pub async fn put_intent(&self, intent: &Intent) -> Result<(), Problem> {
+        let number = intent.publish.publish;
+        let path = intent_path(number);
+        let taken = || {
+            Problem::new(Class::Busy, &path, format!("another run took publish {number}"))
+                .hint("run again; nothing of this run was published")
+        };
+        // First: then what stands in the tables is that run's.
+        if self.find(&path).await?.is_some() {
+            return Err(taken());
+        }
         for commit in &intent.commits {
             let head = self.head(&commit.table).await?;
             if head != commit.base {
@@ -182,12 +192,9 @@ impl Lake {
                     .hint("somebody else wrote to the table meanwhile; nothing of this run was published: run again"));
             }
         }
-        let number = intent.publish.publish;
-        let path = intent_path(number);
         match self.put_if_absent(&path, seal(intent, &path)?).await? {
             true => Ok(()),
-            false => Err(Problem::new(Class::Busy, path, format!("another run took publish {number}"))
-                .hint("run again; nothing of this run was published")),
+            false => Err(taken()),
         }
     }
 

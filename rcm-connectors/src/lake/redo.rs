@@ -2,7 +2,7 @@
 
 use super::foreign::Seen;
 use super::record::{publish_path, seal};
-use super::{Foreign, Intent, Lake, Publish, TableCommit};
+use super::{Foreign, Intent, Lake, Publish, TableAt, TableCommit};
 use bytes::Bytes;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::CommitOrBytes;
@@ -13,7 +13,8 @@ impl Lake {
     ///
     /// Where others committed meanwhile, ours goes behind theirs, unless they changed the columns, the protocol, or a file
     /// that ours removes. Then the other tables are committed, and no record is written, until a run rebuilds that table:
-    /// in `rebuilt` it is published as it stood before.
+    /// in `rebuilt`. It is published with the rows of before and marked ([`TableAt::others`]), so that only a rebuild of it
+    /// goes on from there.
     ///
     /// # Errors
     /// Class `drift` where somebody else's commit bars the way; storage that fails.
@@ -39,10 +40,13 @@ impl Lake {
                 if !rebuilt.contains(&commit.table) {
                     return Err(problem);
                 }
-                match previous.as_ref().and_then(|previous| previous.tables.get(&commit.table)) {
-                    Some(before) => record.tables.insert(commit.table.clone(), before.clone()),
-                    None => record.tables.remove(&commit.table),
-                };
+                let before = previous.as_ref().and_then(|previous| previous.tables.get(&commit.table));
+                let TableAt { version, id, schema, .. } = before.cloned().unwrap_or_default();
+                // Its rows are those of before, what was read is kept: a rebuild finds it in bronze. Nothing else goes on.
+                if let Some(at) = record.tables.get_mut(&commit.table) {
+                    let state = std::mem::take(&mut at.state);
+                    *at = TableAt { version, id, schema, state, others: true, ..TableAt::default() };
+                }
             }
         }
         self.put_publish(&record, progress).await?;
@@ -68,6 +72,11 @@ impl Lake {
         let failed = |e: &dyn std::fmt::Display| Problem::storage(&commit.table, e);
         let log = self.log(&commit.table)?;
         let ours = Seen::of(commit.commit.as_bytes());
+        let barred = |what: String| Err(Problem::new(Class::Drift, &commit.table, what).hint(rebuild(&commit.table)));
+        // A version is never written behind a gap: a reader could not get over it.
+        if self.head(&commit.table).await? < commit.base {
+            return barred("somebody else took its log away, or made it anew".to_owned());
+        }
         let mut version = commit.base.map_or(0, |base| base + 1);
         let mut behind = Foreign::Nothing;
         loop {
@@ -84,9 +93,9 @@ impl Lake {
                 return Ok((version, behind));
             }
             if commit.base.is_none() || found.bars(&ours) {
-                let what =
-                    format!("version {version} was written by somebody else, and bars what was planned before it");
-                return Err(Problem::new(Class::Drift, &commit.table, what).hint(rebuild(&commit.table)));
+                return barred(format!(
+                    "version {version} was written by somebody else, and bars what was planned before it"
+                ));
             }
             behind = behind.max(found.did());
             version += 1;

@@ -1,9 +1,8 @@
 //! Where the lake lies, and the few ways in which it is read and written.
 
-use super::disk::{Disk, Os, make_folders};
+use super::disk::{Disk, Os};
 use super::local::LocalStore;
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use rcm_core::{Class, Problem};
@@ -16,7 +15,7 @@ use url::Url;
 pub struct Lake {
     // Rooted at the lake, so that the folder's own name never has to survive a URL.
     store: Arc<dyn ObjectStore>,
-    disk: Arc<dyn Disk>,
+    local: LocalStore,
     folder: PathBuf,
 }
 
@@ -34,15 +33,13 @@ impl Lake {
     /// # Errors
     /// As [`Lake::local`].
     pub fn on(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, Problem> {
-        let place = || format!("lake {}", folder.display());
-        let cannot = |e: std::io::Error| {
-            Problem::new(Class::Failed, place(), format!("cannot be written: {e}"))
+        let cannot = |e: &dyn std::fmt::Display| {
+            Problem::new(Class::Failed, format!("lake {}", folder.display()), format!("cannot be written: {e}"))
                 .hint("choose a folder that this user may write ([lake] url)")
         };
-        make_folders(disk.as_ref(), folder).map_err(cannot)?;
-        let folder = folder.canonicalize().map_err(cannot)?;
-        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| Problem::storage(place(), e))?;
-        Ok(Lake { store: Arc::new(LocalStore::new(store, disk.clone())), disk, folder })
+        let local = LocalStore::new(folder, disk).map_err(|e| cannot(&e))?;
+        let folder = folder.canonicalize().map_err(|e| cannot(&e))?;
+        Ok(Lake { store: Arc::new(local.clone()), local, folder })
     }
 
     /// Opens a lake that is there, without making anything; none where there is no lake.
@@ -58,8 +55,8 @@ impl Lake {
         &self.folder
     }
 
-    pub(super) fn disk(&self) -> &dyn Disk {
-        self.disk.as_ref()
+    pub(super) fn on_disk(&self) -> &LocalStore {
+        &self.local
     }
 
     /// The store that holds the lake, rooted at it, for engines that read files themselves.
@@ -81,8 +78,11 @@ impl Lake {
     /// # Errors
     /// A disk that fails.
     pub async fn settle(&self, folder: &str) -> Result<(), Problem> {
-        let (disk, path) = (self.disk.clone(), folder.split('/').fold(self.folder.clone(), |at, part| at.join(part)));
-        let settled = tokio::task::spawn_blocking(move || if path.is_dir() { disk.sync_folder(&path) } else { Ok(()) });
+        let (local, path) = (self.local.clone(), folder.split('/').fold(self.folder.clone(), |at, part| at.join(part)));
+        let settled = tokio::task::spawn_blocking(move || match path.is_dir() {
+            true => local.settle(&path).and_then(|()| local.disk.sync_folder(&path)),
+            false => Ok(()),
+        });
         settled.await.map_err(|e| Problem::storage(folder, e))?.map_err(|e| Problem::storage(folder, e))
     }
 
@@ -132,7 +132,7 @@ impl Lake {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(e) => Err(Problem::new(Class::Failed, path, format!("cannot be written: {e}"))
-                .hint("nothing was published; run again when the storage can be written")),
+                .hint("run again when the storage can be written: it goes on where this run stands")),
         }
     }
 

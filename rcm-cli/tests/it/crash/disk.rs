@@ -72,7 +72,17 @@ impl Done {
         let path = path.to_owned();
         match verb {
             "create" => self.loose.extend([Loose::Bytes(path.clone()), Loose::Name(path)]),
-            "make_folder" | "link" => self.loose.push(Loose::Name(path)),
+            "link" => {
+                // The bytes are those of the staging file.
+                let staged = format!("{}#", path.display());
+                let of_it =
+                    |loose: &Loose| matches!(loose, Loose::Bytes(from) if from.to_string_lossy().starts_with(&staged));
+                if self.loose.iter().any(of_it) {
+                    self.loose.push(Loose::Bytes(path.clone()));
+                }
+                self.loose.push(Loose::Name(path));
+            }
+            "make_folder" => self.loose.push(Loose::Name(path)),
             "sync" => self.loose.retain(|loose| *loose != Loose::Bytes(path.clone())),
             "sync_folder" => {
                 self.loose.retain(|loose| loose.named().and_then(Path::parent) != Some(path.as_path()));
@@ -96,7 +106,7 @@ impl Done {
 pub(super) struct Counted {
     done: Mutex<Done>,
     dies: Option<Point>,
-    /// From this call on nothing new finds room.
+    /// From this call on nothing new finds room, or becomes durable.
     full_from: Option<usize>,
 }
 
@@ -129,8 +139,14 @@ impl Counted {
     ) -> io::Result<T> {
         // Held while dying: no other call slips through.
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.full_from.is_some_and(|from| done.calls.len() >= from) && ["create", "make_folder"].contains(&verb) {
-            half();
+        let needs_room = !["remove", "open_lock", "sign_lock"].contains(&verb);
+        if needs_room && self.full_from.is_some_and(|from| done.calls.len() >= from) {
+            // A name that was to become durable is there.
+            if verb.starts_with("sync") {
+                drop(whole())
+            } else {
+                half()
+            }
             done.calls.push((verb, path.to_owned()));
             return Err(io::ErrorKind::StorageFull.into());
         }
