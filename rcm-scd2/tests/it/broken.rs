@@ -98,7 +98,7 @@ fn rows_are_counted_over_all_batches() {
 fn a_broken_row_far_down_a_batch_is_found() {
     let open = |n: usize| format!("k{n} A 1 - t f\n");
     let closed = |n: usize| format!("k{n} A 1 5 f f\n");
-    let mixed = |n: usize| if n % 3 == 0 { open(n) } else { closed(n) };
+    let mixed = |n: usize| if n.is_multiple_of(3) { open(n) } else { closed(n) };
     let tables: [&dyn Fn(usize) -> String; 3] = [&open, &closed, &mixed];
     for (rows, row, fault) in broken().into_iter().filter(|(.., fault)| !is_of_two_rows(*fault)) {
         for (table, sound) in tables.iter().flat_map(|table| [63, 64, 70, 128].map(|sound| (table, sound))) {
