@@ -128,26 +128,58 @@ impl Ledger {
             adds.push((At::NOWHERE, 0, EVERYTHING));
         }
         removes.sort_unstable();
-
-        let mut fields = Vec::new();
-        let mut columns: Vec<ArrayRef> = Vec::new();
-        for column in scopes.columns() {
-            fields.push(Field::new(&column.name, column.data_type.clone(), true));
-            columns.push(gather(column, adds.iter().map(|(at, ..)| *at))?);
-        }
-        let mut digests = FixedSizeBinaryBuilder::with_capacity(adds.len(), 16);
-        adds.iter().try_for_each(|(_, digest, _)| digests.append_value(digest.to_le_bytes()))?;
-        let as_ofs = TimestampMicrosecondArray::from(vec![as_of; adds.len()]).with_timezone("UTC");
-        fields.push(Field::new(AS_OF, instant(), false));
-        fields.push(Field::new(DIGEST, DataType::FixedSizeBinary(16), false));
-        fields.push(Field::new(COMPLETE, DataType::UInt8, false));
-        columns.push(Arc::new(as_ofs));
-        columns.push(Arc::new(digests.finish()));
-        columns.push(Arc::new(UInt8Array::from_iter_values(adds.iter().map(|(.., kind)| *kind))));
-        let metadata = HashMap::from([(METADATA.to_owned(), spec.recorded())]);
-        let adds = RecordBatch::try_new(Arc::new(Schema::new(fields).with_metadata(metadata)), columns)?;
+        let adds = entries(spec, scopes, as_of, &adds)?;
         Ok(Patch { removes, adds })
     }
+}
+
+/// Entries as a batch: of each the place of its scope value, digest and kind.
+fn entries(spec: &Spec, scopes: &Scopes, as_of: i64, entries: &[(At, u128, u8)]) -> Result<RecordBatch, Error> {
+    let mut fields = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for column in scopes.columns() {
+        fields.push(Field::new(&column.name, column.data_type.clone(), true));
+        columns.push(gather(column, entries.iter().map(|(at, ..)| *at))?);
+    }
+    let mut digests = FixedSizeBinaryBuilder::with_capacity(entries.len(), 16);
+    entries.iter().try_for_each(|(_, digest, _)| digests.append_value(digest.to_le_bytes()))?;
+    let as_ofs = TimestampMicrosecondArray::from(vec![as_of; entries.len()]).with_timezone("UTC");
+    fields.push(Field::new(AS_OF, instant(), false));
+    fields.push(Field::new(DIGEST, DataType::FixedSizeBinary(16), false));
+    fields.push(Field::new(COMPLETE, DataType::UInt8, false));
+    columns.push(Arc::new(as_ofs));
+    columns.push(Arc::new(digests.finish()));
+    columns.push(Arc::new(UInt8Array::from_iter_values(entries.iter().map(|(.., kind)| *kind))));
+    let metadata = HashMap::from([(METADATA.to_owned(), spec.recorded())]);
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields).with_metadata(metadata)), columns)?)
+}
+
+/// What the parts of one load enter, as the whole load would.
+pub(crate) fn sum(spec: &Spec, as_of: i64, parts: Vec<Patch>) -> Result<Patch, Error> {
+    let adds: Vec<RecordBatch> = parts.into_iter().map(|part| part.adds).collect();
+    let space = Space::new(&[(LEDGER, &adds)])?;
+    let section = space.section(0);
+    let scopes = Scopes::of(space.columns(spec.scope(), &[0])?, &[section]);
+    let ledger = Ledger::read(&space, 0, &scopes)?;
+    let mut sums = Vec::new();
+    for (scope, of_scope) in ledger.scopes.iter().enumerate() {
+        let Some(Entry { complete, .. }) = of_scope.first() else { continue };
+        let digest = of_scope.iter().fold(0, |sum: u128, entry| sum.wrapping_add(entry.digest));
+        sums.push((scopes.rows[scope], digest, if *complete { WHOLE } else { PARTIAL }));
+    }
+    sums.extend((!ledger.everything.is_empty()).then_some((At::NOWHERE, 0, EVERYTHING)));
+    Ok(Patch { removes: Vec::new(), adds: entries(spec, &scopes, as_of, &sums)? })
+}
+
+/// The newest instant of a ledger.
+pub(crate) fn newest(ledger: &[RecordBatch]) -> Result<Option<i64>, Error> {
+    let space = Space::new(&[(LEDGER, ledger)])?;
+    let section = space.section(0);
+    if section.rows() == 0 {
+        return Ok(None);
+    }
+    let as_of = space.column(AS_OF, &[0])?;
+    Ok(section.all().filter_map(|at| as_of.micros(at).ok()).max())
 }
 
 fn meet<'a>(

@@ -72,6 +72,12 @@ impl Merged {
         Merged { closes, withdrawals, opens, hidden, ledger, outcomes, refused, counts, scopes, absent_columns }
     }
 
+    /// What no rows at all make of a table.
+    pub(crate) fn nothing() -> Self {
+        let (none, opens) = (Patch::none(), Patch::none().adds);
+        Merged::of(Vec::new(), Vec::new(), opens, none.clone(), none, Vec::new(), Vec::new())
+    }
+
     /// Whether no row of history changes.
     pub fn is_no_op(&self) -> bool {
         self.closes.is_empty() && self.withdrawals.is_empty() && self.opens.num_rows() == 0
@@ -209,6 +215,25 @@ impl Counts {
     /// The rows of the load: the sum of the seven outcomes.
     pub fn rows(&self) -> u64 {
         self.new + self.changed + self.late + self.no_op + self.collapsed + self.refused + self.withheld
+    }
+
+    pub(crate) fn add(&mut self, other: &Counts) {
+        let Counts { new, changed, late, no_op, collapsed, refused, withheld, ignored, clamped, closed_by_absence } =
+            other;
+        for (sum, more) in [
+            (&mut self.new, new),
+            (&mut self.changed, changed),
+            (&mut self.late, late),
+            (&mut self.no_op, no_op),
+            (&mut self.collapsed, collapsed),
+            (&mut self.refused, refused),
+            (&mut self.withheld, withheld),
+            (&mut self.ignored, ignored),
+            (&mut self.clamped, clamped),
+            (&mut self.closed_by_absence, closed_by_absence),
+        ] {
+            *sum += more;
+        }
     }
 
     pub(crate) fn of(outcomes: &[Outcome]) -> Self {

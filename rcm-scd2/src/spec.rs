@@ -297,6 +297,19 @@ impl Spec {
         }
     }
 
+    /// The same without a limit to the share of deletes.
+    pub(crate) fn without_ratio(&self) -> Spec {
+        let mut spec = self.clone();
+        match &mut spec.mode {
+            Mode::Snapshot { deletes: Deletes::Absence(absence), .. } => absence.ratio = None,
+            Mode::Snapshot { deletes: Deletes::When(when), .. } | Mode::Feed { deletes: Some(when), .. } => {
+                when.ratio = None;
+            }
+            _ => {}
+        }
+        spec
+    }
+
     pub(crate) fn markers(&self) -> bool {
         self.delete_style() == Some(DeleteStyle::Marker)
     }

@@ -37,14 +37,6 @@ impl Snapshot<'_> {
     ) -> Vec<Part> {
         let count = self.load.rows();
         let digested = Digested::of(self);
-        let add = |parts: &mut [Part], scope: u32, row: usize, digest: u128| {
-            let part = &mut parts[scope as usize];
-            // A withheld key says only where a load is complete that says so.
-            let touches = row < count || complete == Complete::Present;
-            part.touched |= touches;
-            part.complete |= complete == Complete::Present && touches;
-            part.digest = part.digest.wrapping_add(digest);
-        };
         let sum = |blocks: &[Block]| {
             let mut parts = vec![Part::default(); scopes.rows.len()];
             let (mut scope_of, mut digests) = (scopes.reader(), [0; BLOCK]);
@@ -61,7 +53,10 @@ impl Snapshot<'_> {
                         Standing::Stands if self.key_is_not_whole(at) => continue,
                         Standing::Stands => 0,
                     };
-                    add(&mut parts, scope_of(at), row, digest);
+                    let part = &mut parts[scope_of(at) as usize];
+                    part.touched = true;
+                    part.complete |= complete == Complete::Present;
+                    part.digest = part.digest.wrapping_add(digest);
                 }
             }
             parts
@@ -87,8 +82,11 @@ impl Snapshot<'_> {
             part.digest = part.digest.wrapping_add(sum.digest);
         }
         let mut scope_of = scopes.reader();
-        for (row, at) in withheld.all().enumerate().filter(|(row, _)| groups.standing[count + row] == Standing::Held) {
-            add(&mut parts, scope_of(at), count + row, self.digest_of_held(at));
+        let held = withheld.all().enumerate().filter(|(row, _)| groups.standing[count + row] == Standing::Held);
+        let held: Vec<(u32, At)> = held.map(|(_, at)| (scope_of(at), at)).collect();
+        for (scope, _) in held.iter().filter(|_| complete == Complete::Present) {
+            let part = &mut parts[*scope as usize];
+            (part.complete, part.touched) = (true, true);
         }
         let everywhere = complete == Complete::Everything;
         let anything = scopes.columns().is_empty();
@@ -99,6 +97,13 @@ impl Snapshot<'_> {
         for at in space.section(COMPLETE).all() {
             let part = &mut parts[scope_of(at) as usize];
             (part.complete, part.touched) = (true, true);
+        }
+        // A key that was only withheld says something where its absence would.
+        for (scope, at) in held {
+            let part = &mut parts[scope as usize];
+            if part.complete {
+                part.digest = part.digest.wrapping_add(self.digest_of_held(at));
+            }
         }
         parts
     }

@@ -7,6 +7,7 @@ mod columns;
 mod correct;
 mod corrections;
 mod counts;
+mod cut;
 mod effects;
 mod hidden;
 mod horizon;

@@ -26,7 +26,9 @@ pub(crate) fn run(case: &Case, loads: &[draw::Events], random: &mut Random, tall
         let packed = case.pack_events(&load.rows, &load.absent, &style, random);
         let merged = merge_apply(&spec, &before, &packed);
         if !case.layout.quarantine && bad.iter().any(Option::is_some) {
-            refused(&load.rows, &bad, merged.unwrap_err());
+            let error = merged.unwrap_err();
+            case.in_parts(&spec, &before, &packed, Err(&error), random, tally);
+            refused(&load.rows, &bad, error);
             tally.saw("refused loads");
             continue;
         }
@@ -62,6 +64,8 @@ pub(crate) fn run(case: &Case, loads: &[draw::Events], random: &mut Random, tall
             let (arranged, table) = merge_apply(&spec, &case.rearranged(&before, random), &other).unwrap();
             assert_eq!(case.versions(&table), is, "L15");
             same_counts(&arranged, &merged);
+            case.in_parts(&spec, &before, &packed, Ok((&merged, &is)), random, tally);
+            case.in_parts(&spec, &after, &other, Ok((&again, &is)), random, tally);
             tally.saw_if(load.rows.len() > 1, "L15 arrangement");
         }
         typed |= load.absent.iter().all(|absent| !absent) && !load.rows.is_empty();

@@ -7,6 +7,7 @@
 #[path = "../corpus/mod.rs"]
 mod cases;
 mod corpus;
+mod cut;
 mod draw;
 mod engine;
 mod feed;
@@ -29,7 +30,7 @@ use tally::Tally;
 const SAMPLE: u64 = 1500;
 /// How often, in a thousand cases, each law and each situation must be seen: a law that saw nothing says nothing.
 /// About half of what is seen.
-const FLOOR: [(&str, u64); 40] = [
+const FLOOR: [(&str, u64); 41] = [
     ("L1 intervals", 2000),
     ("L2 one current row", 4000),
     ("L3 replay", 1800),
@@ -48,6 +49,7 @@ const FLOOR: [(&str, u64); 40] = [
     ("L14 rewind", 150),
     ("L15 arrangement", 450),
     ("L15 buckets", 180),
+    ("L15 parts", 500),
     ("L15 threads", 1300),
     ("L16 splices", 80),
     ("L16 empty splices", 4),

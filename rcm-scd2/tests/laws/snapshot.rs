@@ -88,6 +88,7 @@ impl<'a> Table<'a> {
         let bad_load = !case.layout.quarantine && taken.bad.iter().any(Option::is_some);
         let Some(after) = taken.after.as_ref().filter(|_| !bad_load) else {
             let error = merged.unwrap_err();
+            case.in_parts(&self.spec, &before, &packed, Err(&error), random, tally);
             match (bad_load, &taken.after) {
                 (false, _) => assert!(matches!(error, Error::LateSnapshot { .. }), "not refused as late: {error:?}"),
                 (true, Some(_)) => refused(&load.rows, &taken.bad, error),
@@ -138,6 +139,8 @@ impl<'a> Table<'a> {
             let (arranged, table) = merge_apply(&self.spec, &case.rearranged(&before, random), &other).unwrap();
             assert_eq!(case.versions(&table), is, "L15");
             same_counts(&arranged, &merged);
+            case.in_parts(&self.spec, &before, &packed, Ok((&merged, &is)), random, tally);
+            case.in_parts(&self.spec, &state, &other, Ok((&again, &is)), random, tally);
             tally.saw_if(load.rows.len() > 1, "L15 arrangement");
         }
         if self.timeline != *after && (splices || met(Disposition::Applied)) {
