@@ -4,7 +4,8 @@
 //! lake/
 //!   bronze/<targetpath>/<table>/run=<id>/<attempt>-N.parquet     rows as landed
 //!   bronze/_rejected/<targetpath>/<table>/run=<id>/<attempt>-N.parquet   lines that are no rows
-//!   silver/<table>/ quarantine/<table>/ gold/<model>/ audit/     Delta tables
+//!   silver/<table>/<depth>-<bucket>/<attempt>.parquet           history, cut into buckets: a Delta table
+//!   quarantine/<table>/ gold/<model>/ audit/     Delta tables
 //!   _rcm/intents/<publish>.json      what a run will commit, byte for byte: the point of no return
 //!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
 //!   _rcm/state/<table>/<attempt>-…   state parts, immutable
@@ -22,6 +23,7 @@ mod change;
 mod delta;
 mod disk;
 mod foreign;
+mod history;
 mod lease;
 mod local;
 mod record;
@@ -35,6 +37,7 @@ pub use change::{By, Change};
 pub use delta::{DataFile, TableFiles};
 pub use disk::{Disk, Os};
 pub use foreign::Foreign;
+pub use history::{BUCKET_ROWS, History, HistoryAfter, MergeError, Weave};
 pub use lease::Lease;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use state::{ReadFile, TableState};

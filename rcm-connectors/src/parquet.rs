@@ -1,5 +1,9 @@
 //! Parquet files whose bytes depend on the rows alone: no clock, no host, no path, constant sizes.
 
+mod groups;
+
+pub use groups::{Encoded, Group, write_groups};
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -43,16 +47,8 @@ pub const GROUP_ROWS: usize = 1 << 17;
 /// # Errors
 /// What the writer refuses: types that Parquet does not have.
 pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], statistics: &[&str]) -> Result<Vec<u8>, ParquetError> {
-    let mut properties = WriterProperties::builder()
-        .set_created_by("rcm".to_owned())
-        .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::None);
-    for column in statistics {
-        properties = properties.set_column_statistics_enabled(ColumnPath::from(*column), EnabledStatistics::Chunk);
-    }
     let mut out = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut out, schema.clone(), Some(properties.build()))?;
+    let mut writer = writer(&mut out, schema, statistics, false)?;
     // One write a row group: how the caller cut its batches must not show in the pages.
     let whole = arrow::compute::concat_batches(schema, batches)?;
     let mut start = 0;
@@ -63,6 +59,24 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], statistics: &[&str]) 
     }
     writer.close()?;
     Ok(out)
+}
+
+fn writer<'a>(
+    out: &'a mut Vec<u8>,
+    schema: &SchemaRef,
+    statistics: &[&str],
+    without_offsets: bool,
+) -> Result<ArrowWriter<&'a mut Vec<u8>>, ParquetError> {
+    let mut properties = WriterProperties::builder()
+        .set_created_by("rcm".to_owned())
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_offset_index_disabled(without_offsets)
+        .set_statistics_enabled(EnabledStatistics::None);
+    for column in statistics {
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(*column), EnabledStatistics::Chunk);
+    }
+    ArrowWriter::try_new(out, schema.clone(), Some(properties.build()))
 }
 
 /// Decodes a Parquet file: at least one batch, so that its columns are told.

@@ -5,6 +5,7 @@
 mod random;
 #[path = "../tests/laws"]
 mod shared {
+    pub(crate) mod cut;
     pub(crate) mod draw;
     pub(crate) mod engine;
     pub(crate) mod feed;

@@ -2,7 +2,7 @@
 
 use super::conform::{CheckedFile, Group};
 use super::plan::Plan;
-use super::weave::{Signature, sorted, weave};
+use super::weave::{Signature, opened, sorted};
 use crate::config::Project;
 use crate::report::{Report, Taken};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
@@ -10,11 +10,12 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
-use rcm_connectors::lake::{Change, Lake, TableState};
-use rcm_connectors::parquet;
+use rcm_connectors::lake::{Change, History, Lake, MergeError, TableState, Weave};
 use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
-use rcm_scd2::{Absence, BadRows, Complete, Load, Merged, Outcome, Patch, RefusalCode, Spec, State};
+use rcm_scd2::{
+    Absence, BadRows, Complete, IS_CURRENT, Load, Merged, Outcome, RefusalCode, Spec, Summary, VALID_FROM, VALID_TO,
+};
 use rcm_transforms::conform::days;
 use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
 use std::collections::{BTreeMap, HashSet};
@@ -56,45 +57,31 @@ pub(super) async fn merge(
     let mut silver = change("silver", silver_schema(table)).await?;
     let mut quarantine = change("quarantine", quarantine_schema(table)).await?;
 
-    let mut now = Now {
-        history: RecordBatch::new_empty(Arc::new(silver_schema(table))),
-        hidden: Part::default(),
-        ledger: Part::default(),
-        state: TableState::default(),
-        quarantine: Vec::new(),
-        known: HashSet::new(),
-        history_changed: rebuilt,
-    };
+    let mut now = Now { state: TableState::default(), quarantine: Vec::new(), known: HashSet::new() };
     let mut parts = BTreeMap::new();
     if !rebuilt {
         parts = silver.at.state.clone();
         now.state = plan.states.get(table.name).cloned().unwrap_or_default();
-        now.history = lake.read_table(&silver.table, &silver.before, &silver.schema).await?;
         let held = lake.read_table(&quarantine.table, &quarantine.before, &quarantine.schema).await?;
         now.known = known(&held).ok_or_else(|| {
             Problem::new(Class::Failed, &quarantine.table, "has other columns than this version writes")
         })?;
-        for (name, part) in now.parts() {
-            if let Some(path) = parts.get(name) {
-                part.rows = parquet::decode(lake.get(path).await?).map_err(|e| Problem::storage(path, e))?;
-            }
-        }
     }
-    let state_changed = !groups.is_empty();
+    let statistics: Vec<&str> = [VALID_FROM, VALID_TO, IS_CURRENT]
+        .into_iter()
+        .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
+        .collect();
+    let keys = table.business_key();
+    let mut history = lake.history(&silver, &mut parts, &plan.attempt, &keys, &statistics, rebuilt).await?;
+    for (n, group) in groups.iter().enumerate() {
+        now.take_in(project, table, group, &mut history, n + 1 == groups.len(), pool, report).await?;
+    }
+    let merged = history.finish(pool).await.map_err(|e| failed(table, e))?;
+    (silver.removes, silver.adds) = (merged.removes, merged.adds);
+    parts.extend(merged.parts);
+
     let new = groups.iter().filter(|g| !g.is_replay).flat_map(|g| &g.files);
     let bronze = new.map(|f| f.file.bronze.clone()).collect();
-    for group in groups {
-        pool.install(|| now.take_in(project, table, &group, report))?;
-    }
-
-    if now.history_changed {
-        let statistics: Vec<&str> = ["valid_from", "valid_to", "is_current"]
-            .into_iter()
-            .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
-            .collect();
-        silver.removes = silver.before.files.clone();
-        silver.adds = lake.write_table(&silver.table, &plan.attempt, &now.history, &statistics).await?;
-    }
     if rebuilt {
         quarantine.removes = quarantine.before.files.clone();
     }
@@ -102,16 +89,9 @@ pub(super) async fn merge(
     let held = held.map_err(|e| Problem::storage(&quarantine.table, e))?;
     quarantine.adds = lake.write_table(&quarantine.table, &plan.attempt, &held, &["row", "as_of"]).await?;
 
+    let state_changed = !groups.is_empty();
     if state_changed {
-        let path = |file: &str| format!("_rcm/state/{}/{}-{file}", table.name, plan.attempt);
-        for (name, part) in now.parts().into_iter().filter(|(_, part)| part.changed) {
-            let path = path(&format!("{name}.parquet"));
-            let schema = part.rows.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-            let bytes = parquet::encode(&schema, &part.rows, &[]).map_err(|e| Problem::storage(&path, e))?;
-            lake.put(&path, bytes).await?;
-            parts.insert(name.to_owned(), path);
-        }
-        let path = path("state.json");
+        let path = format!("_rcm/state/{}/{}-state.json", table.name, plan.attempt);
         lake.put_table_state(&path, &now.state).await?;
         parts.insert("state".to_owned(), path);
     }
@@ -121,59 +101,33 @@ pub(super) async fn merge(
 /// Hospital, source, raw text and reasons of a row that is held back.
 type Known = (String, String, String, Vec<String>);
 
-/// What only the engine reads, beside the table's rows.
-#[derive(Default)]
-struct Part {
-    rows: Vec<RecordBatch>,
-    changed: bool,
-}
-
-impl Part {
-    fn patch(&mut self, patch: &Patch) -> Result<(), rcm_scd2::Error> {
-        if !patch.is_empty() {
-            self.rows = patch.apply(&self.rows)?;
-            self.changed = true;
-        }
-        Ok(())
-    }
-}
-
 /// A table while it takes in one load after the other.
 struct Now {
-    history: RecordBatch,
-    /// Observations that the rows of a feed cannot carry.
-    hidden: Part,
-    /// The snapshots that are in the table.
-    ledger: Part,
     state: TableState,
     quarantine: Vec<RecordBatch>,
     /// What quarantine holds already, by [`Known`]: the same bad line delivered again is counted, not kept again.
     known: HashSet<Known>,
-    history_changed: bool,
 }
 
 impl Now {
-    /// The engine's parts, by the names under which they are kept.
-    fn parts(&mut self) -> [(&'static str, &mut Part); 2] {
-        [("hidden", &mut self.hidden), ("ledger", &mut self.ledger)]
-    }
-
-    fn take_in(
+    #[allow(clippy::too_many_arguments, reason = "a step of the run, with what the steps share")]
+    async fn take_in(
         &mut self,
         project: &Project,
         table: &'static Table,
         group: &Group<CheckedFile>,
+        history: &mut History<'_>,
+        is_last: bool,
+        pool: &rayon::ThreadPool,
         report: &mut Report,
     ) -> Result<(), Problem> {
         let broken = |e: ArrowError| Problem::storage(format!("silver/{}", table.name), e);
         let feed = project.load_type(table.name) == LoadType::Incremental;
         let spec = spec(table, feed, (!group.is_replay).then_some(project.settings.max_delete_share))
             .map_err(|e| engine(table, &e))?;
-        let rows =
-            group.files.iter().map(|f| clean_rows(table, f, feed)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        let withheld =
-            group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        let as_of = group.as_of.timestamp_micros();
+        let rows = group.files.iter().map(|f| clean_rows(table, f, feed)).collect::<Result<Vec<_>, _>>();
+        let withheld = group.files.iter().map(|f| keys_of_bad(table, f)).collect::<Result<Vec<_>, _>>();
+        let (rows, withheld) = (rows.map_err(broken)?, withheld.map_err(broken)?);
         let whole = whole_hospitals(table, &group.files).map_err(broken)?;
         let complete = match table.by_hospital {
             // What is absent from a feed is as it was.
@@ -182,10 +136,13 @@ impl Now {
             false if group.files.iter().all(|f| f.is_complete(table.key().name)) => Complete::Everything,
             false => Complete::Nothing,
         };
+        let as_of = group.as_of.timestamp_micros();
         let load = Load { rows: &rows, as_of, withheld: &withheld, complete };
-        let history = vec![self.history.clone()];
-        let state = State { history, hidden: self.hidden.rows.clone(), ledger: self.ledger.rows.clone() };
-        let merged = rcm_scd2::merge(&spec, &state, &load).map_err(|e| engine(table, &e))?;
+        let signature = Signature { as_of, run_id: &group.run_id };
+        let closed = signature.of_closed().map_err(broken)?;
+        let opens = |withdrawn: &RecordBatch, merged: &Merged| opened(table, withdrawn, merged, &signature);
+        let weave = Weave { closed: &closed, opens: &opens };
+        let merged = history.take(&spec, &load, &weave, is_last, pool).await.map_err(|e| failed(table, e))?;
 
         let refused = refused(&group.files, &merged);
         self.hold(table, group, &refused).map_err(broken)?;
@@ -198,13 +155,6 @@ impl Now {
         for scope in &merged.scopes {
             report.closed(table.name, scope.value.first().map_or("", String::as_str), scope.closed_by_absence);
         }
-        if !merged.is_no_op() {
-            let signature = Signature { as_of, run_id: &group.run_id };
-            self.history = weave(table, &self.history, &merged, &signature).map_err(broken)?;
-            self.history_changed = true;
-        }
-        self.hidden.patch(&merged.hidden).map_err(|e| engine(table, &e))?;
-        self.ledger.patch(&merged.ledger).map_err(|e| engine(table, &e))?;
         self.state.load_type = if feed { LoadType::Incremental } else { LoadType::Full }.to_string();
         Ok(())
     }
@@ -332,7 +282,7 @@ fn whole_hospitals(table: &Table, files: &[CheckedFile]) -> Result<[RecordBatch;
 }
 
 /// `(file, row in its model, reason)` of what the engine refused.
-fn refused(files: &[CheckedFile], merged: &Merged) -> Vec<(usize, usize, Reason)> {
+fn refused(files: &[CheckedFile], merged: &Summary) -> Vec<(usize, usize, Reason)> {
     let origin: Vec<(usize, usize)> =
         files.iter().enumerate().flat_map(|(n, f)| f.clean.iter().map(move |row| (n, *row))).collect();
     let reason = |code| match code {
@@ -373,6 +323,13 @@ fn taken(table: &Table, feed: bool, file: &CheckedFile, outcomes: &[Outcome], re
         below_window: file.below_window,
         incomplete: !feed && !file.is_complete(table.key().name),
         watermark: file.watermark.and_then(date),
+    }
+}
+
+fn failed(table: &Table, error: MergeError) -> Problem {
+    match error {
+        MergeError::Engine(error) => engine(table, &error),
+        MergeError::Storage(problem) => problem,
     }
 }
 

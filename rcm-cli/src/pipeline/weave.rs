@@ -1,16 +1,14 @@
-//! What the engine decided, woven into the rows of a silver table.
+//! What the engine decided, as rows of a silver table.
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray, UInt64Array,
-    new_null_array,
+    ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::kernels::zip::zip;
-use arrow::compute::{SortColumn, and_not, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use rcm_core::model::{Table, instant, silver_schema};
-use rcm_scd2::{IS_CURRENT, Merged, VALID_FROM, VALID_TO, surrogate_keys};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use rcm_scd2::{Merged, VALID_FROM, surrogate_keys};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The columns in which a run signs the rows that it wrote or closed.
@@ -19,47 +17,18 @@ pub(super) struct Signature<'a> {
     pub(super) run_id: &'a str,
 }
 
-/// Silver as the run leaves it: without the withdrawals, with the closes, plus the opens, by key and `valid_from`.
-pub(super) fn weave(
-    table: &Table,
-    history: &RecordBatch,
-    merged: &Merged,
-    by: &Signature<'_>,
-) -> Result<RecordBatch, ArrowError> {
-    let withdrawn: HashSet<usize> = merged.withdrawals.iter().copied().collect();
-    let kept = (0..history.num_rows()).filter(|row| !withdrawn.contains(row)).map(|row| row as u64);
-    let kept = take_record_batch(&closed(history, merged, by)?, &UInt64Array::from_iter_values(kept))?;
-
-    let opened = opened(table, history, merged, by)?;
-    let mut order = table.business_key();
-    order.push(VALID_FROM);
-    sorted(&concat_batches(&Arc::new(silver_schema(table)), &[kept, opened])?, &order)
+impl Signature<'_> {
+    /// In rows that it closed.
+    pub(super) fn of_closed(&self) -> Result<RecordBatch, ArrowError> {
+        let run_id: ArrayRef = Arc::new(StringArray::from(vec![self.run_id]));
+        RecordBatch::try_from_iter([("modified_at", at([Some(self.as_of)])), ("run_id", run_id)])
+    }
 }
 
-/// History with the engine's closes.
-fn closed(history: &RecordBatch, merged: &Merged, by: &Signature<'_>) -> Result<RecordBatch, ArrowError> {
-    let ends: HashMap<usize, i64> = merged.closes.iter().map(|c| (c.row, c.valid_to)).collect();
-    let ends = (0..history.num_rows()).map(|row| ends.get(&row).copied());
-    let closes: BooleanArray = ends.clone().map(|end| Some(end.is_some())).collect();
-    let column = |name| named(history, name);
-    let replaced = [
-        (VALID_TO, zip(&closes, &at(ends), &column(VALID_TO)?)?),
-        (IS_CURRENT, Arc::new(and_not(column(IS_CURRENT)?.as_boolean(), &closes)?) as ArrayRef),
-        ("modified_at", zip(&closes, &Scalar::new(at([Some(by.as_of)])), &column("modified_at")?)?),
-        ("run_id", zip(&closes, &StringArray::new_scalar(by.run_id), &column("run_id")?)?),
-    ];
-    let schema = history.schema();
-    let columns = schema.fields().iter().zip(history.columns()).map(|(field, old)| {
-        replaced.iter().find(|(name, _)| name == field.name()).map_or_else(|| old.clone(), |(_, new)| new.clone())
-    });
-    let columns = columns.collect();
-    RecordBatch::try_new(schema, columns)
-}
-
-/// The engine's opens as silver rows.
-fn opened(
+/// The engine's opens as silver rows; `withdrawn` are those that it withdraws.
+pub(super) fn opened(
     table: &Table,
-    history: &RecordBatch,
+    withdrawn: &RecordBatch,
     merged: &Merged,
     by: &Signature<'_>,
 ) -> Result<RecordBatch, ArrowError> {
@@ -73,7 +42,7 @@ fn opened(
     let from = timestamps(opens, VALID_FROM)?;
     let surrogates = surrogate_keys(&keys, &from).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
     // A row that is replaced in place stays the row that was inserted then.
-    let before = inserted(history, &merged.withdrawals)?;
+    let before = inserted(withdrawn)?;
     let inserted = surrogates.iter().map(|s| s.and_then(|s| before.get(s).copied()).or(Some(by.as_of)));
     let added: BTreeMap<&str, ArrayRef> = BTreeMap::from([
         ("is_quarantined", Arc::new(BooleanArray::from(vec![false; n])) as ArrayRef),
@@ -91,10 +60,10 @@ fn opened(
     RecordBatch::try_new(schema, columns)
 }
 
-fn inserted(history: &RecordBatch, withdrawals: &[usize]) -> Result<HashMap<String, i64>, ArrowError> {
-    let keys = named(history, "surrogate_key")?;
-    let (keys, times) = (keys.as_string::<i32>(), timestamps(history, "inserted_at")?);
-    Ok(withdrawals.iter().map(|row| (keys.value(*row).to_owned(), times.value(*row))).collect())
+fn inserted(withdrawn: &RecordBatch) -> Result<HashMap<String, i64>, ArrowError> {
+    let keys = named(withdrawn, "surrogate_key")?;
+    let (keys, times) = (keys.as_string::<i32>(), timestamps(withdrawn, "inserted_at")?);
+    Ok((0..withdrawn.num_rows()).map(|row| (keys.value(row).to_owned(), times.value(row))).collect())
 }
 
 /// Rows in the order of some columns.

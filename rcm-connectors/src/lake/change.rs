@@ -157,7 +157,7 @@ impl Lake {
     }
 }
 
-fn fit(batch: &RecordBatch, schema: &SchemaRef, path: &str) -> Result<RecordBatch, Problem> {
+pub(super) fn fit(batch: &RecordBatch, schema: &SchemaRef, path: &str) -> Result<RecordBatch, Problem> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
         Some(column) if column.data_type().equals_datatype(field.data_type()) => Ok(column.clone()),

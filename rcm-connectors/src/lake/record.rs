@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of both records. A program that does not know it does not touch the lake.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Where a table stands at a publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]

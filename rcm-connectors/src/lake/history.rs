@@ -1,0 +1,316 @@
+//! History tables: cut into buckets, of which a load reads and writes only those that it can change.
+//!
+//! The files of a bucket lie in a folder of its name (`silver/patients/3-5/<attempt>.parquet`), its hidden observations in
+//! a state part of its own. A bucket that grows too big is split in two when it is written.
+
+mod bucket;
+mod leaf;
+mod write;
+
+use super::{Change, DataFile, Lake};
+use crate::parquet;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use bucket::{Bucket, Lies};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use leaf::Leaf;
+use rayon::prelude::*;
+use rcm_core::Problem;
+use rcm_scd2::{Cut, Load, Merged, Spec, Summary, Unit};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use write::Written;
+
+/// Rows of a bucket at most: one of more rows, or of more hidden observations, is split.
+pub const BUCKET_ROWS: usize = parquet::GROUP_ROWS;
+/// Buckets that are in memory at once, for each thread.
+const AT_ONCE: usize = 2;
+
+/// How what the engine says becomes rows of a table that has columns beside the engine's.
+#[derive(Clone, Copy)]
+pub struct Weave<'a> {
+    /// What stands in rows that a load closes: columns, and a row of their values.
+    pub closed: &'a RecordBatch,
+    /// The rows that a merge opens, in the columns of the table. The first are those that it withdraws.
+    #[allow(clippy::type_complexity, reason = "a function, and no more")]
+    pub opens: &'a (dyn Fn(&RecordBatch, &Merged) -> Result<RecordBatch, ArrowError> + Sync),
+}
+
+/// Why a load did not enter history.
+#[derive(Debug)]
+pub enum MergeError {
+    /// The engine refuses it.
+    Engine(rcm_scd2::Error),
+    /// Files cannot be read or written.
+    Storage(Problem),
+}
+
+impl std::fmt::Display for MergeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MergeError::Engine(error) => error.fmt(f),
+            MergeError::Storage(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MergeError {}
+
+impl From<rcm_scd2::Error> for MergeError {
+    fn from(error: rcm_scd2::Error) -> Self {
+        MergeError::Engine(error)
+    }
+}
+
+impl From<Problem> for MergeError {
+    fn from(problem: Problem) -> Self {
+        MergeError::Storage(problem)
+    }
+}
+
+/// A history table while a run merges loads into it. Files are written and seen by nobody, until a commit names them.
+pub struct History<'a> {
+    lake: &'a Lake,
+    attempt: &'a str,
+    table: &'a str,
+    schema: SchemaRef,
+    statistics: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    /// All there are, in order.
+    leaves: Vec<Leaf>,
+    files: BTreeMap<Leaf, DataFile>,
+    hidden: BTreeMap<Leaf, String>,
+    /// What is in memory, because another load follows, or because it did not lie in buckets.
+    held: BTreeMap<Leaf, Bucket>,
+    ledger: Vec<RecordBatch>,
+    ledger_path: Option<String>,
+    ledger_changed: bool,
+    removes: Vec<DataFile>,
+    adds: Vec<DataFile>,
+}
+
+/// What loads made of a history table.
+#[derive(Debug)]
+pub struct HistoryAfter {
+    /// Files that go.
+    pub removes: Vec<DataFile>,
+    /// Files that come.
+    pub adds: Vec<DataFile>,
+    /// The engine's state parts, by the names under which the publish record keeps them.
+    pub parts: BTreeMap<String, String>,
+}
+
+impl Lake {
+    /// Opens a history table, to merge loads into it. `parts`: its state parts, of which those of the engine are taken out.
+    /// What others rewrote in files of their own is cut into buckets again.
+    ///
+    /// # Errors
+    /// Storage that fails; files that cannot be what this program wrote.
+    pub async fn history<'a>(
+        &'a self,
+        change: &'a Change,
+        parts: &mut BTreeMap<String, String>,
+        attempt: &'a str,
+        keys: &[&'a str],
+        statistics: &[&'a str],
+        rebuilt: bool,
+    ) -> Result<History<'a>, Problem> {
+        let (mut files, mut loose) = (BTreeMap::new(), Vec::new());
+        for file in change.before.files.iter().filter(|_| !rebuilt) {
+            let leaf = file.path.split_once('/').and_then(|(folder, _)| Leaf::parse(folder));
+            let second = leaf.and_then(|leaf| files.insert(leaf, file.clone()));
+            loose.extend(second.or_else(|| leaf.is_none().then(|| file.clone())));
+        }
+        let mut hidden = BTreeMap::new();
+        let ledger_path = parts.remove("ledger").filter(|_| !rebuilt);
+        parts.retain(|name, path| match name.strip_prefix("hidden/").and_then(Leaf::parse) {
+            Some(leaf) => {
+                hidden.insert(leaf, path.clone());
+                false
+            }
+            None => true,
+        });
+        if rebuilt {
+            hidden.clear();
+        }
+        let known: BTreeSet<Leaf> = files.keys().chain(hidden.keys()).copied().collect();
+        let leaves = leaf::whole(&known)
+            .ok_or_else(|| Problem::storage(&change.table, "two of its buckets overlap: it is not as rcm left it"))?;
+        let ledger = match &ledger_path {
+            Some(path) => parquet::decode(self.get(path).await?).map_err(|e| Problem::storage(path, e))?,
+            None => Vec::new(),
+        };
+        let mut history = History {
+            lake: self,
+            attempt,
+            table: &change.table,
+            schema: change.schema.clone(),
+            statistics: statistics.to_vec(),
+            keys: keys.to_vec(),
+            leaves,
+            files,
+            hidden,
+            held: BTreeMap::new(),
+            ledger,
+            ledger_path,
+            ledger_changed: false,
+            removes: if rebuilt { change.before.files.clone() } else { Vec::new() },
+            adds: Vec::new(),
+        };
+        history.take_in_loose(loose).await?;
+        Ok(history)
+    }
+}
+
+impl History<'_> {
+    /// Merges a load. `is_last`: no other follows, so that each bucket is written as soon as it is merged, and no more of
+    /// them are in memory than threads work on.
+    ///
+    /// # Errors
+    /// What the engine refuses; storage that fails. The table is not to be committed then.
+    pub async fn take(
+        &mut self,
+        spec: &Spec,
+        load: &Load<'_>,
+        weave: &Weave<'_>,
+        is_last: bool,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Summary, MergeError> {
+        if self.is_new() {
+            self.leaves = Leaf::all(depth_for(load.rows.iter().map(RecordBatch::num_rows).sum()));
+        }
+        let leaves = self.leaves.clone();
+        let number = |keys: &[ArrayRef]| leaf::number(&leaves, keys);
+        let ledger = self.ledger.clone();
+        let cut = pool.install(|| Cut::new(spec, &ledger, load, &number))?;
+        for units in cut.units(0..leaves.len() as u32).chunks(AT_ONCE * pool.current_num_threads()) {
+            let mut work = Vec::new();
+            for unit in units {
+                let of_unit: Vec<Leaf> = unit.buckets().iter().map(|number| leaves[*number as usize]).collect();
+                let held: BTreeMap<Leaf, Bucket> =
+                    of_unit.iter().filter_map(|leaf| Some((*leaf, self.held.remove(leaf)?))).collect();
+                let lying = of_unit.into_iter().filter(|leaf| !held.contains_key(leaf));
+                let lies = try_join_all(lying.map(|leaf| self.lies(leaf))).await?;
+                work.push((unit, held, lies));
+            }
+            let this = &*self;
+            let merge = |(unit, held, lies): (&Unit, BTreeMap<Leaf, Bucket>, Vec<Lies>)| {
+                if let ([lies], true, true) = (lies.as_slice(), held.is_empty(), is_last) {
+                    return Ok((BTreeMap::new(), this.merge_lying(&cut, unit, lies, spec, weave)?));
+                }
+                let held = this.merge_held(&cut, unit, held, &lies, weave)?;
+                match is_last {
+                    true => Ok((BTreeMap::new(), this.encode_all(held)?)),
+                    false => Ok((held, Written::default())),
+                }
+            };
+            let merged = pool
+                .install(|| work.into_par_iter().with_max_len(1).map(merge).collect::<Result<Vec<_>, MergeError>>())?;
+            for (held, written) in merged {
+                self.held.extend(held);
+                self.store(written).await?;
+            }
+        }
+        let summary = cut.finish()?;
+        if !summary.ledger.is_empty() {
+            self.ledger = summary.ledger.apply(&self.ledger)?;
+            self.ledger_changed = true;
+        }
+        Ok(summary)
+    }
+
+    /// Takes versions that another tool kept into a new table, in its columns; see [`rcm_scd2::verify`] for whether they are
+    /// a history.
+    ///
+    /// # Errors
+    /// A table that is not new; rows in other columns.
+    pub fn import(&mut self, rows: &[RecordBatch], pool: &rayon::ThreadPool) -> Result<(), MergeError> {
+        if !self.is_new() {
+            return Err(Problem::storage(self.table, "holds rows already: history is imported into a new table").into());
+        }
+        self.leaves = Leaf::all(depth_for(rows.iter().map(RecordBatch::num_rows).sum()));
+        self.held = pool.install(|| self.cut(rows))?;
+        Ok(())
+    }
+
+    fn is_new(&self) -> bool {
+        self.files.is_empty() && self.hidden.is_empty() && self.held.is_empty()
+    }
+
+    /// Writes what is not written yet, and gives the files that go and come and the engine's state parts.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn finish(mut self, pool: &rayon::ThreadPool) -> Result<HistoryAfter, MergeError> {
+        let held = std::mem::take(&mut self.held);
+        let written = pool.install(|| self.encode_all(held))?;
+        self.store(written).await?;
+        if self.ledger_changed {
+            let path = self.state_path("", "ledger");
+            let schema = self.ledger.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+            let bytes = parquet::encode(&schema, &self.ledger, &[]).map_err(|e| Problem::storage(&path, e))?;
+            self.lake.put(&path, bytes).await?;
+            self.ledger_path = Some(path);
+        }
+        let hidden = self.hidden.into_iter().map(|(leaf, path)| (format!("hidden/{leaf}"), path));
+        let parts = hidden.chain(self.ledger_path.map(|path| ("ledger".to_owned(), path))).collect();
+        self.adds.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts })
+    }
+
+    /// Reads what lies in the lake of a bucket, not decoded.
+    async fn lies(&self, leaf: Leaf) -> Result<Lies, Problem> {
+        let get = async |path: Option<String>| match path {
+            Some(path) => Ok::<_, Problem>(Some((self.lake.get(&path).await?, path))),
+            None => Ok(None),
+        };
+        let file = self.files.get(&leaf).map(|file| format!("{}/{}", self.table, file.path));
+        Ok(Lies { leaf, file: get(file).await?, hidden: get(self.hidden.get(&leaf).cloned()).await? })
+    }
+
+    /// Puts the files of buckets that changed in the place of those that were there.
+    async fn store(&mut self, written: Written) -> Result<(), Problem> {
+        let put = async |(path, bytes): (&String, &Bytes)| self.lake.put(path, bytes.clone()).await;
+        try_join_all(written.puts.iter().map(|(path, bytes)| put((path, bytes)))).await?;
+        for leaf in written.without_file {
+            self.removes.extend(self.files.remove(&leaf));
+        }
+        for leaf in written.without_hidden {
+            self.hidden.remove(&leaf);
+        }
+        self.hidden.extend(written.hidden);
+        self.adds.extend(written.files.into_iter().map(|(_, file)| file));
+        Ok(())
+    }
+
+    fn state_path(&self, folder: &str, name: &str) -> String {
+        let table = self.table.rsplit('/').next().unwrap_or(self.table);
+        format!("_rcm/state/{table}/{folder}{}-{name}.parquet", self.attempt)
+    }
+
+    /// Files that did not lie in the folder of their bucket: their rows are held, with the buckets that they belong to.
+    async fn take_in_loose(&mut self, loose: Vec<DataFile>) -> Result<(), Problem> {
+        if loose.is_empty() {
+            return Ok(());
+        }
+        let files = super::TableFiles { version: None, files: loose };
+        let rows = self.lake.read_table(self.table, &files, &self.schema).await?;
+        self.removes.extend(files.files);
+        for leaf in self.leaves.clone() {
+            let mine = self.of_leaf(leaf, &rows).map_err(|e| Problem::storage(self.table, e))?;
+            if mine.num_rows() > 0 {
+                let mut bucket = Bucket::read(&self.lies(leaf).await?, &self.schema)?;
+                bucket.add(&mine).map_err(|e| Problem::storage(self.table, e))?;
+                self.held.insert(leaf, bucket);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How often a new table is cut for so many rows: so that the buckets will hardly be split at once.
+fn depth_for(rows: usize) -> u32 {
+    (0..leaf::DEEPEST).find(|depth| rows >> depth <= BUCKET_ROWS / 4 * 3).unwrap_or(leaf::DEEPEST)
+}

@@ -1,0 +1,341 @@
+//! The rows of a bucket, and a merge into them.
+
+use super::leaf::{self, Leaf};
+use super::write::Written;
+use super::{History, MergeError, Weave};
+use crate::lake::change::fit;
+use crate::parquet::{self, Encoded, Group};
+use ::parquet::errors::ParquetError;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{
+    SortColumn, and_not, concat_batches, filter_record_batch, lexsort_to_indices, sort_to_indices, take,
+    take_record_batch,
+};
+use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use rayon::prelude::*;
+use rcm_core::Problem;
+use rcm_scd2::{
+    Close, Cut, IS_CURRENT, IS_DELETED, IS_INFERRED, Merged, Mode, Patch, Spec, Unit, VALID_FROM, VALID_TO,
+};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+/// A file that got this many row groups is sorted anew, as one.
+const GROUPS: usize = 8;
+
+/// A bucket as it lies in the lake: its file and its hidden observations, each with its path.
+pub(super) struct Lies {
+    pub(super) leaf: Leaf,
+    pub(super) file: Option<(Bytes, String)>,
+    pub(super) hidden: Option<(Bytes, String)>,
+}
+
+impl Lies {
+    fn hidden(&self) -> Result<Vec<RecordBatch>, Problem> {
+        let Some((bytes, path)) = &self.hidden else { return Ok(Vec::new()) };
+        parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))
+    }
+
+    fn path<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        self.file.as_ref().map_or(otherwise, |(_, path)| path)
+    }
+
+    fn encoded(&self) -> Result<Option<Encoded>, Problem> {
+        let open =
+            |(bytes, path): &(Bytes, String)| Encoded::open(bytes.clone()).map_err(|e| Problem::storage(path, e));
+        self.file.as_ref().map(open).transpose()
+    }
+}
+
+/// A bucket in memory.
+pub(super) struct Bucket {
+    pub(super) history: RecordBatch,
+    pub(super) hidden: Vec<RecordBatch>,
+    pub(super) history_changed: bool,
+    pub(super) hidden_changed: bool,
+}
+
+impl Bucket {
+    pub(super) fn read(lies: &Lies, schema: &SchemaRef) -> Result<Bucket, Problem> {
+        let mut history = Vec::new();
+        if let Some((bytes, path)) = &lies.file {
+            for batch in parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))? {
+                history.push(fit(&batch, schema, path)?);
+            }
+        }
+        let history = concat_batches(schema, &history).map_err(|e| Problem::storage("history", e))?;
+        Ok(Bucket { history, hidden: lies.hidden()?, history_changed: false, hidden_changed: false })
+    }
+
+    /// Rows that are to be written with those of the bucket.
+    pub(super) fn add(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
+        self.history = concat_batches(rows.schema_ref(), [&self.history, rows])?;
+        self.history_changed = true;
+        Ok(())
+    }
+
+    /// The part of a merge that is in this bucket, whose first row of history and of hidden state have these positions.
+    fn apply(
+        &mut self,
+        merged: &Merged,
+        [first, first_hidden]: [usize; 2],
+        opens: &RecordBatch,
+        hidden: RecordBatch,
+        order: &[&str],
+        weave: &Weave<'_>,
+    ) -> Result<(), MergeError> {
+        let end = first + self.history.num_rows();
+        let closes = within(&merged.closes, |close| close.row, first, end);
+        let withdrawals = within(&merged.withdrawals, |row| *row, first, end);
+        if !closes.is_empty() || !withdrawals.is_empty() || opens.num_rows() > 0 {
+            let mut history = self.history.clone();
+            for (at, column) in closed(&history, closes, first, weave).map_err(broken)? {
+                let mut columns = history.columns().to_vec();
+                columns[at] = column;
+                history = RecordBatch::try_new(history.schema(), columns).map_err(broken)?;
+            }
+            let gone: HashSet<usize> = withdrawals.iter().map(|row| row - first).collect();
+            let stays: BooleanArray = (0..history.num_rows()).map(|row| Some(!gone.contains(&row))).collect();
+            let kept = filter_record_batch(&history, &stays).map_err(broken)?;
+            let all = concat_batches(opens.schema_ref(), [&kept, opens]).map_err(broken)?;
+            self.history = sorted(&all, order).map_err(broken)?;
+            self.history_changed = true;
+        }
+        let end = first_hidden + self.hidden.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let removes = within(&merged.hidden.removes, |row| *row, first_hidden, end);
+        if !removes.is_empty() || hidden.num_rows() > 0 {
+            let patch = Patch { removes: removes.iter().map(|row| row - first_hidden).collect(), adds: hidden };
+            self.hidden = patch.apply(&self.hidden)?;
+            self.hidden_changed = true;
+        }
+        Ok(())
+    }
+}
+
+fn broken(e: ArrowError) -> MergeError {
+    MergeError::Storage(Problem::storage("history", e))
+}
+
+/// The part of a sorted list whose positions lie between two.
+fn within<T>(sorted: &[T], position: impl Fn(&T) -> usize, first: usize, end: usize) -> &[T] {
+    let at = |bound: usize| sorted.partition_point(|entry| position(entry) < bound);
+    &sorted[at(first)..at(end)]
+}
+
+/// Rows in the order of some columns.
+pub(super) fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch, ArrowError> {
+    let column = |name: &&str| {
+        Ok(SortColumn { values: batch.column(batch.schema_ref().index_of(name)?).clone(), options: None })
+    };
+    let columns = order.iter().map(column).collect::<Result<Vec<_>, ArrowError>>()?;
+    take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
+}
+
+/// The columns that closes change, by position: the ends, what is current, and what is signed. The first row of the batch
+/// has this position.
+pub(super) fn closed(
+    batch: &RecordBatch,
+    closes: &[Close],
+    first: usize,
+    weave: &Weave<'_>,
+) -> Result<Vec<(usize, ArrayRef)>, ArrowError> {
+    if closes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut ends, mut is_closed) = (vec![None; batch.num_rows()], vec![false; batch.num_rows()]);
+    for Close { row, valid_to } in closes {
+        (ends[row - first], is_closed[row - first]) = (Some(*valid_to), true);
+    }
+    let is_closed = BooleanArray::from(is_closed);
+    let mut columns = Vec::new();
+    let at = batch.schema_ref().index_of(VALID_TO)?;
+    let ends = TimestampMicrosecondArray::from(ends).with_data_type(batch.column(at).data_type().clone());
+    columns.push((at, zip(&is_closed, &ends, batch.column(at))?));
+    let at = batch.schema_ref().index_of(IS_CURRENT)?;
+    columns.push((at, Arc::new(and_not(batch.column(at).as_boolean(), &is_closed)?) as ArrayRef));
+    for (field, value) in weave.closed.schema_ref().fields().iter().zip(weave.closed.columns()) {
+        let at = batch.schema_ref().index_of(field.name())?;
+        columns.push((at, zip(&is_closed, &Scalar::new(value), batch.column(at))?));
+    }
+    Ok(columns)
+}
+
+impl History<'_> {
+    /// Merges a load into the buckets of a unit, with all that is in them in memory.
+    pub(super) fn merge_held(
+        &self,
+        cut: &Cut<'_>,
+        unit: &Unit,
+        mut held: BTreeMap<Leaf, Bucket>,
+        lies: &[Lies],
+        weave: &Weave<'_>,
+    ) -> Result<BTreeMap<Leaf, Bucket>, MergeError> {
+        for lies in lies {
+            held.insert(lies.leaf, Bucket::read(lies, &self.schema)?);
+        }
+        let history: Vec<RecordBatch> = held.values().map(|bucket| bucket.history.clone()).collect();
+        let hidden = held.values().flat_map(|bucket| bucket.hidden.clone()).collect();
+        let merged = cut.merge(unit, history, hidden)?;
+        self.apply(&mut held, &merged, weave)?;
+        Ok(held)
+    }
+
+    /// What a merge makes of the buckets whose rows it was given, in their order.
+    fn apply(&self, held: &mut BTreeMap<Leaf, Bucket>, merged: &Merged, weave: &Weave<'_>) -> Result<(), MergeError> {
+        if merged.is_no_op() && merged.hidden.is_empty() {
+            return Ok(());
+        }
+        let history: Vec<RecordBatch> = held.values().map(|bucket| bucket.history.clone()).collect();
+        let withdrawn = rows(&history, &self.schema, &merged.withdrawals).map_err(broken)?;
+        let opens = (weave.opens)(&withdrawn, merged).map_err(broken)?;
+        let is_one = held.len() == 1;
+        let mut at = [0, 0];
+        for (leaf, bucket) in held {
+            let mine = |rows: &RecordBatch| if is_one { Ok(rows.clone()) } else { self.of_leaf(*leaf, rows) };
+            let next = [
+                at[0] + bucket.history.num_rows(),
+                at[1] + bucket.hidden.iter().map(RecordBatch::num_rows).sum::<usize>(),
+            ];
+            bucket.apply(merged, at, &mine(&opens)?, mine(&merged.hidden.adds)?, &self.order(), weave)?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// Merges a load into a bucket as it lies, and writes what changes. Of what only signs rows nothing is decoded, and
+    /// where rows only end the rest of them is copied.
+    pub(super) fn merge_lying(
+        &self,
+        cut: &Cut<'_>,
+        unit: &Unit,
+        lies: &Lies,
+        spec: &Spec,
+        weave: &Weave<'_>,
+    ) -> Result<Written, MergeError> {
+        let failed = |e| MergeError::Storage(Problem::storage(lies.path(self.table), e));
+        let file = lies.encoded()?;
+        // One that another version wrote.
+        if file.as_ref().is_some_and(|file| file.schema().fields() != self.schema.fields()) {
+            return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
+        }
+        let names = engine_columns(spec);
+        let history =
+            file.as_ref().map_or(Ok(Vec::new()), |file| file.read(&|name| names.contains(name))).map_err(failed)?;
+        let hidden = lies.hidden()?;
+        let merged = cut.merge(unit, history.clone(), hidden.clone())?;
+        let rows = history.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.opens.num_rows();
+        let hidden_rows = hidden.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.hidden.adds.num_rows();
+        let groups = history.len() + 1;
+        if !merged.withdrawals.is_empty() || groups > GROUPS || rows.max(hidden_rows) > super::BUCKET_ROWS {
+            let mut held = BTreeMap::from([(lies.leaf, Bucket::read(lies, &self.schema)?)]);
+            self.apply(&mut held, &merged, weave)?;
+            return self.encode_all(held);
+        }
+        let mut written = Written::default();
+        if !merged.is_no_op() {
+            let mut groups = Vec::new();
+            let mut first = 0;
+            for (number, known) in history.iter().enumerate() {
+                let file = file.as_ref().ok_or_else(|| failed(ParquetError::EOF(String::new())))?;
+                let closes = within(&merged.closes, |close| close.row, first, first + known.num_rows());
+                let columns = match closes {
+                    [] => Vec::new(),
+                    closes => {
+                        let is_signed = |name: &str| weave.closed.schema_ref().index_of(name).is_ok();
+                        let changes = |name: &str| is_signed(name) || [VALID_TO, IS_CURRENT].contains(&name);
+                        let batch = file.read_group(number, &changes).map_err(failed)?;
+                        let columns = closed(&batch, closes, first, weave).map_err(broken)?;
+                        let place = |(at, column): (usize, ArrayRef)| {
+                            Ok((self.schema.index_of(batch.schema_ref().field(at).name())?, column))
+                        };
+                        columns.into_iter().map(place).collect::<Result<Vec<_>, ArrowError>>().map_err(broken)?
+                    }
+                };
+                groups.push(Group::Copy(file, number, columns));
+                first += known.num_rows();
+            }
+            let opens = (weave.opens)(&RecordBatch::new_empty(self.schema.clone()), &merged).map_err(broken)?;
+            if opens.num_rows() > 0 {
+                groups.push(Group::Rows(sorted(&opens, &self.order()).map_err(broken)?));
+            }
+            let bytes = parquet::write_groups(&self.schema, groups, &self.statistics).map_err(failed)?;
+            written.file(self, lies.leaf, bytes, rows);
+        }
+        if !merged.hidden.is_empty() {
+            written.hidden(self, lies.leaf, &merged.hidden.apply(&hidden)?)?;
+        }
+        Ok(written)
+    }
+
+    /// Rows in buckets of their own, sorted.
+    pub(super) fn cut(&self, rows: &[RecordBatch]) -> Result<BTreeMap<Leaf, Bucket>, MergeError> {
+        // Each batch is put in the order of the buckets once; a bucket's rows are slices of it.
+        let one = |batch: &RecordBatch| {
+            let numbers = leaf::number(&self.leaves, &self.keys_of(batch)?)?;
+            let order = sort_to_indices(&numbers, None, None).map_err(broken)?;
+            let numbers = take(&numbers, &order, None).map_err(broken)?;
+            Ok((take_record_batch(batch, &order).map_err(broken)?, numbers.as_primitive::<UInt32Type>().clone()))
+        };
+        let cut = rows.par_iter().map(one).collect::<Result<Vec<_>, MergeError>>()?;
+        let bucket = |(number, leaf): (usize, &Leaf)| {
+            let slice = |(batch, numbers): &(RecordBatch, UInt32Array)| {
+                let at = |number: usize| numbers.values().partition_point(|other| (*other as usize) < number);
+                batch.slice(at(number), at(number + 1) - at(number))
+            };
+            let mine: Vec<RecordBatch> = cut.iter().map(slice).collect();
+            let mine =
+                concat_batches(&self.schema, &mine).and_then(|all| sorted(&all, &self.order())).map_err(broken)?;
+            Ok((*leaf, Bucket { history: mine, hidden: Vec::new(), history_changed: true, hidden_changed: false }))
+        };
+        self.leaves.par_iter().enumerate().map(|(number, leaf)| bucket((number, leaf))).collect()
+    }
+
+    fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, MergeError> {
+        let key = |name: &&str| Ok(rows.column(rows.schema_ref().index_of(name)?).clone());
+        self.keys.iter().map(key).collect::<Result<Vec<_>, ArrowError>>().map_err(broken)
+    }
+
+    /// The columns by which rows are sorted.
+    fn order(&self) -> Vec<&str> {
+        self.keys.iter().copied().chain([VALID_FROM]).collect()
+    }
+
+    /// Those of some rows that are in a bucket.
+    pub(super) fn of_leaf(&self, leaf: Leaf, rows: &RecordBatch) -> Result<RecordBatch, MergeError> {
+        if rows.num_rows() == 0 {
+            return Ok(rows.clone());
+        }
+        let wanted = leaf.has(&self.keys_of(rows)?)?;
+        filter_record_batch(rows, &wanted).map_err(broken)
+    }
+}
+
+/// The columns that the engine reads.
+fn engine_columns(spec: &Spec) -> BTreeSet<&str> {
+    let sequence: Vec<&String> = match spec.mode() {
+        Mode::Snapshot { sequence, .. } => sequence.iter().map(|(name, _)| name).collect(),
+        Mode::Feed { sequence, .. } => sequence.iter().collect(),
+    };
+    let columns = spec.keys().iter().chain(spec.columns().iter().map(|(name, _)| name)).chain(sequence);
+    columns.map(String::as_str).chain([VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED, IS_INFERRED]).collect()
+}
+
+/// Rows by their positions over several batches.
+fn rows(batches: &[RecordBatch], schema: &SchemaRef, positions: &[usize]) -> Result<RecordBatch, ArrowError> {
+    let mut first = 0;
+    let mut taken = Vec::new();
+    for batch in batches {
+        let mine = within(positions, |row| *row, first, first + batch.num_rows());
+        taken.push(take_record_batch(
+            batch,
+            &UInt64Array::from_iter_values(mine.iter().map(|row| (row - first) as u64)),
+        )?);
+        first += batch.num_rows();
+    }
+    concat_batches(schema, &taken)
+}
