@@ -19,14 +19,14 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt, Weave, new_attempt};
-use rcm_core::Silent;
-use rcm_scd2::{IS_CURRENT, Load, Merged, Spec, VALID_FROM, VALID_TO};
+use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake};
+use rcm_scd2::{Load, Spec, VALID_FROM, VALID_TO};
 use serde_json::{Value, json};
 
 const USAGE: &str =
@@ -36,6 +36,8 @@ const USAGE: &str =
     DIR      is deleted and made anew
     N        default: 1";
 const TABLE: &str = "silver/history";
+/// Tells a child which half of a round it is.
+const HALF: &str = "MERGE_DELTA";
 
 #[derive(Debug, Clone)]
 struct Arguments {
@@ -69,140 +71,83 @@ fn arguments(words: &[String]) -> Result<Arguments, String> {
 }
 
 /// A file as plain Arrow: text is Utf8.
-fn read(path: &Path) -> Result<Vec<RecordBatch>, Box<dyn Error>> {
+fn read(path: &Path, rows: Option<usize>) -> Result<Vec<RecordBatch>, Box<dyn Error>> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(File::open(path)?, options)?;
-    Ok(reader.with_batch_size(65_536).build()?.collect::<Result<_, _>>()?)
+    let reader = reader.with_batch_size(65_536).with_limit(rows.unwrap_or(usize::MAX));
+    Ok(reader.build()?.collect::<Result<_, _>>()?)
 }
 
-/// What a child says of its work.
-fn report(seconds: f64, of: Value) -> Value {
-    let mut report = json!({ "seconds": (seconds * 1e3).round() / 1e3 });
-    if let (Value::Object(report), Value::Object(of)) = (&mut report, of) {
-        report.extend(of);
-    }
-    report
-}
-
-/// Where the merge stands, as a run sees it: it opens the lake, plans, merges, and publishes.
-struct Run<'a> {
-    lake: Lake,
-    attempt: String,
-    previous: Option<Publish>,
-    arguments: &'a Arguments,
-    pool: rayon::ThreadPool,
-}
-
-impl<'a> Run<'a> {
-    async fn open(arguments: &'a Arguments) -> Result<Self, Box<dyn Error>> {
-        let lake = Lake::local(&arguments.table)?;
-        let previous = lake.newest().await?;
-        let attempt = new_attempt(previous.as_ref().map_or(0, |p| p.publish) + 1);
-        Ok(Run { lake, attempt, previous, arguments, pool: rayon::ThreadPoolBuilder::new().build()? })
-    }
-
-    /// One load, or the import of a table, into the history table: one publish.
-    async fn publish(
-        &self,
-        schema: SchemaRef,
-        rows: &[RecordBatch],
-        spec: Option<&Spec>,
-    ) -> Result<Value, Box<dyn Error>> {
-        let _lease = self.lake.lease()?;
-        let at = self.previous.as_ref().and_then(|p| p.tables.get(TABLE)).cloned().unwrap_or_default();
-        let mut parts = at.state.clone();
-        let mut change = self.lake.change(TABLE, at, schema.clone(), false).await?;
-        let keys: Vec<&str> = self.arguments.keys.iter().map(String::as_str).collect();
-        let statistics = [VALID_FROM, VALID_TO, IS_CURRENT];
-        let mut history = self.lake.history(&change, &mut parts, &self.attempt, &keys, &statistics, false).await?;
-        let mut counts = json!({});
-        match spec {
-            None => history.import(rows, &self.pool)?,
-            Some(spec) => {
-                let nothing = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
-                let opens = |_: &RecordBatch, merged: &Merged| {
-                    let opens = &merged.opens;
-                    let column = |field: &Arc<arrow::datatypes::Field>| {
-                        cast(opens.column(opens.schema().index_of(field.name())?), field.data_type())
-                    };
-                    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect::<Result<_, _>>()?)
-                };
-                let weave = Weave { closed: &nothing, opens: &opens };
-                let load = Load::new(rows, self.arguments.as_of.timestamp_micros());
-                let summary = history.take(spec, &load, &weave, true, &self.pool).await?;
-                let [changed, new, unchanged] = [summary.counts.changed, summary.counts.new, summary.counts.no_op];
-                counts = json!({ "changed": changed, "new": new, "unchanged": unchanged });
-            }
-        }
-        let after = history.finish(&self.pool).await?;
-        (change.removes, change.adds) = (after.removes, after.adds);
-        parts.extend(after.parts);
-        let written: u64 = change.adds.iter().map(|file| file.size).sum();
-        let files = json!({ "files_before": change.before.files.len(), "files_written": change.adds.len(), "bytes_written": written });
-
-        let number = self.previous.as_ref().map_or(0, |p| p.publish) + 1;
-        let by = By { publish: number, run_id: "merge_delta", now_millis: self.arguments.as_of.timestamp_millis() };
-        let (commit, stands) = change.commit(by)?;
-        let publish = Publish {
-            format: FORMAT,
-            publish: number,
-            run_id: by.run_id.to_owned(),
-            attempt: self.attempt.clone(),
-            as_of: self.arguments.as_of.to_rfc3339(),
-            tables: BTreeMap::from([(TABLE.to_owned(), TableAt { state: parts, ..stands })]),
-            stale: Vec::new(),
-            bronze: Vec::new(),
-        };
-        let intent = Intent { commits: commit.into_iter().collect(), publish, audit: Vec::new() };
-        self.lake.put_intent(&intent).await?;
-        self.lake.complete(&intent, &[], &Silent).await?;
-        let (Value::Object(mut files), Value::Object(counts)) = (files, counts) else { return Ok(Value::Null) };
-        files.extend(counts);
-        Ok(Value::Object(files))
-    }
-}
-
-async fn load(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
-    let rows = read(&arguments.current)?;
-    let first = rows.first().ok_or("--current has no rows")?;
-    // Instants are stored in UTC, as a lake has them.
-    let utc = |field: &Arc<arrow::datatypes::Field>| match field.name().as_str() {
-        VALID_FROM | VALID_TO => {
-            let empty = TimestampMicrosecondArray::from(Vec::<i64>::new()).with_timezone("UTC");
-            Arc::new(field.as_ref().clone().with_data_type(arrow::array::Array::data_type(&empty).clone()))
-        }
+/// The columns of the table: those of `--current`, instants in UTC, as a lake has them.
+fn columns(current: &RecordBatch) -> SchemaRef {
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let schema = current.schema();
+    let fields = schema.fields().iter().map(|field| match field.name().as_str() {
+        VALID_FROM | VALID_TO => Arc::new(field.as_ref().clone().with_data_type(utc.clone())),
         _ => Arc::clone(field),
-    };
-    let schema = Arc::new(arrow::datatypes::Schema::new(first.schema().fields().iter().map(utc).collect::<Vec<_>>()));
-    let fit = |batch: &RecordBatch| {
-        let columns =
-            batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
-        RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
-    };
-    let rows = rows.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
-    let start = Instant::now();
-    let run = Run::open(arguments).await?;
-    let of = run.publish(schema, &rows, None).await?;
-    Ok(report(start.elapsed().as_secs_f64(), of))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-async fn merge(arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
-    let rows = read(&arguments.batch)?;
-    let columns = rows.first().ok_or("--batch has no rows")?.schema();
-    let tracked =
-        columns.fields().iter().map(|field| field.name().clone()).filter(|name| !arguments.keys.contains(name));
-    let spec = Spec::snapshot(&arguments.keys).track(tracked).build()?;
+/// A batch in columns of these types.
+fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| cast(batch.column(batch.schema().index_of(field.name())?), field.data_type());
+    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect::<Result<_, _>>()?)
+}
+
+async fn half(half: &str, arguments: &Arguments) -> Result<Value, Box<dyn Error>> {
+    let is_load = half == "load";
+    let rows = read(if is_load { &arguments.current } else { &arguments.batch }, None)?;
+    let current = read(&arguments.current, Some(1))?;
+    let schema = columns(current.first().ok_or("--current has no rows")?);
+    let (rows, spec) = match is_load {
+        true => (rows.iter().map(|batch| fit(batch, &schema)).collect::<Result<Vec<_>, _>>()?, None),
+        false => {
+            let columns = rows.first().ok_or("--batch has no rows")?.schema();
+            let names = columns.fields().iter().map(|field| field.name().clone());
+            let tracked = names.filter(|name| !arguments.keys.contains(name));
+            let spec = Spec::snapshot(&arguments.keys).track(tracked).build()?;
+            (rows, Some(spec))
+        }
+    };
+    let pool = rayon::ThreadPoolBuilder::new().build()?;
+    let table = HistoryTable { name: TABLE.to_owned(), keys: arguments.keys.clone(), columns: schema };
     let start = Instant::now();
-    let run = Run::open(arguments).await?;
-    // The columns of the table are those that its first file has.
-    let schema = run.lake.columns(TABLE, run.previous.as_ref().and_then(|p| p.tables.get(TABLE))).await?;
-    let of = run.publish(schema, &rows, Some(&spec)).await?;
-    Ok(report(start.elapsed().as_secs_f64(), of))
+    let lake = Lake::local(&arguments.table)?;
+    let loaded = match &spec {
+        None => lake.import(&table, &rows, arguments.as_of, &pool).await?,
+        Some(spec) => {
+            let load = Load::new(&rows, arguments.as_of.timestamp_micros());
+            lake.load(&table, spec, &load, &EngineColumns, arguments.as_of, &pool).await?
+        }
+    };
+    let mut said = json!({
+        "seconds": (start.elapsed().as_secs_f64() * 1e3).round() / 1e3,
+        "peak_rss_mib": peak_mib(),
+        "files_before": loaded.files_before,
+        "files_written": loaded.files_written,
+        "bytes_written": loaded.bytes_written,
+    });
+    if let Some(summary) = loaded.summary {
+        for (name, count) in
+            [("changed", summary.counts.changed), ("new", summary.counts.new), ("unchanged", summary.counts.no_op)]
+        {
+            said[name] = json!(count);
+        }
+    }
+    Ok(said)
+}
+
+/// The most memory that this process ever had, in MiB; none where there is no `/proc`.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
 }
 
 /// Starts this program again, for one half of a round.
 fn child(half: &str, words: &[String]) -> Result<Value, Box<dyn Error>> {
-    let out = Command::new(std::env::current_exe()?).args(words).env("MERGE_DELTA", half).output()?;
+    let out = Command::new(std::env::current_exe()?).args(words).env(HALF, half).output()?;
     if !out.status.success() {
         return Err(format!("{half}: {}", String::from_utf8_lossy(&out.stderr)).into());
     }
@@ -212,6 +157,21 @@ fn child(half: &str, words: &[String]) -> Result<Value, Box<dyn Error>> {
 fn run() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let arguments = arguments(&words).map_err(|e| format!("{e}\n{USAGE}"))?;
+    if let Ok(name) = std::env::var(HALF) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        println!("{}", runtime.block_on(half(&name, &arguments))?);
+        return Ok(());
+    }
+    for _ in 0..arguments.rounds {
+        if arguments.table.exists() {
+            std::fs::remove_dir_all(&arguments.table)?;
+        }
+        let loaded = child("load", &words)?;
+        let mut merged = child("merge", &words)?;
+        merged["mode"] = json!("copy");
+        merged["load_seconds"] = loaded["seconds"].clone();
+        println!("{merged}");
+    }
     Ok(())
 }
 

@@ -28,6 +28,7 @@ mod lease;
 mod local;
 mod record;
 mod redo;
+mod single;
 mod state;
 mod store;
 
@@ -37,9 +38,10 @@ pub use change::{By, Change};
 pub use delta::{DataFile, TableFiles};
 pub use disk::{Disk, Os};
 pub use foreign::Foreign;
-pub use history::{BUCKET_ROWS, History, HistoryAfter, MergeError, Weave};
+pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, MergeError, Weave};
 pub use lease::Lease;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
+pub use single::{HistoryTable, Loaded};
 pub use state::{ReadFile, TableState};
 pub use store::Lake;
 

@@ -2,7 +2,7 @@
 
 use super::conform::{CheckedFile, Group};
 use super::plan::Plan;
-use super::weave::{Signature, opened, sorted};
+use super::weave::{Silver, sorted};
 use crate::config::Project;
 use crate::report::{Report, Taken};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
@@ -10,11 +10,11 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
-use rcm_connectors::lake::{Change, History, Lake, MergeError, TableState, Weave};
+use rcm_connectors::lake::{Change, History, Lake, MergeError, TableState};
 use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
 use rcm_scd2::{
-    Absence, BadRows, Complete, IS_CURRENT, Load, Merged, Outcome, RefusalCode, Spec, Summary, VALID_FROM, VALID_TO,
+    Absence, BadRows, Complete, IS_CURRENT, Load, Outcome, RefusalCode, Spec, Summary, VALID_FROM, VALID_TO,
 };
 use rcm_transforms::conform::days;
 use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
@@ -138,11 +138,8 @@ impl Now {
         };
         let as_of = group.as_of.timestamp_micros();
         let load = Load { rows: &rows, as_of, withheld: &withheld, complete };
-        let signature = Signature { as_of, run_id: &group.run_id };
-        let closed = signature.of_closed().map_err(broken)?;
-        let opens = |withdrawn: &RecordBatch, merged: &Merged| opened(table, withdrawn, merged, &signature);
-        let weave = Weave { closed: &closed, opens: &opens };
-        let merged = history.take(&spec, &load, &weave, is_last, pool).await.map_err(|e| failed(table, e))?;
+        let silver = Silver { table, as_of, run_id: &group.run_id };
+        let merged = history.take(&spec, &load, &silver, is_last, pool).await.map_err(|e| failed(table, e))?;
 
         let refused = refused(&group.files, &merged);
         self.hold(table, group, &refused).map_err(broken)?;

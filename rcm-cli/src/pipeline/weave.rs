@@ -4,41 +4,44 @@ use arrow::array::{
     ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use rcm_core::model::{Table, instant, silver_schema};
+use rcm_connectors::lake::Weave;
+use rcm_core::model::{Table, instant};
 use rcm_scd2::{Merged, VALID_FROM, surrogate_keys};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// The columns in which a run signs the rows that it wrote or closed.
-pub(super) struct Signature<'a> {
+/// A silver table, and what a run signs the rows with that it writes or closes.
+pub(super) struct Silver<'a> {
+    pub(super) table: &'a Table,
     pub(super) as_of: i64,
     pub(super) run_id: &'a str,
 }
 
-impl Signature<'_> {
-    /// In rows that it closed.
-    pub(super) fn of_closed(&self) -> Result<RecordBatch, ArrowError> {
+impl Weave for Silver<'_> {
+    fn closed(&self) -> Result<RecordBatch, ArrowError> {
         let run_id: ArrayRef = Arc::new(StringArray::from(vec![self.run_id]));
         RecordBatch::try_from_iter([("modified_at", at([Some(self.as_of)])), ("run_id", run_id)])
     }
+
+    fn opens(&self, columns: &SchemaRef, withdrawn: &RecordBatch, merged: &Merged) -> Result<RecordBatch, ArrowError> {
+        opened(self, columns, withdrawn, merged)
+    }
 }
 
-/// The engine's opens as silver rows; `withdrawn` are those that it withdraws.
-pub(super) fn opened(
-    table: &Table,
+fn opened(
+    by: &Silver<'_>,
+    schema: &SchemaRef,
     withdrawn: &RecordBatch,
     merged: &Merged,
-    by: &Signature<'_>,
 ) -> Result<RecordBatch, ArrowError> {
     let opens = &merged.opens;
     let n = opens.num_rows();
-    let schema = Arc::new(silver_schema(table));
     if n == 0 {
-        return Ok(RecordBatch::new_empty(schema));
+        return Ok(RecordBatch::new_empty(schema.clone()));
     }
-    let keys = table.business_key().iter().map(|k| named(opens, k)).collect::<Result<Vec<_>, _>>()?;
+    let keys = by.table.business_key().iter().map(|k| named(opens, k)).collect::<Result<Vec<_>, _>>()?;
     let from = timestamps(opens, VALID_FROM)?;
     let surrogates = surrogate_keys(&keys, &from).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
     // A row that is replaced in place stays the row that was inserted then.
@@ -56,8 +59,7 @@ pub(super) fn opened(
         // What only a feed has is null in a full table.
         None => opens.column_by_name(field.name()).cloned().unwrap_or_else(|| new_null_array(field.data_type(), n)),
     });
-    let columns = columns.collect();
-    RecordBatch::try_new(schema, columns)
+    RecordBatch::try_new(schema.clone(), columns.collect())
 }
 
 fn inserted(withdrawn: &RecordBatch) -> Result<HashMap<String, i64>, ArrowError> {

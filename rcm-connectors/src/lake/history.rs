@@ -10,7 +10,8 @@ mod write;
 use super::{Change, DataFile, Lake};
 use crate::parquet;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bucket::{Bucket, Lies};
 use bytes::Bytes;
@@ -28,15 +29,35 @@ pub const BUCKET_ROWS: usize = parquet::GROUP_ROWS;
 /// Buckets that are in memory at once, for each thread.
 const AT_ONCE: usize = 2;
 
-/// How what the engine says becomes rows of a table that has columns beside the engine's.
-#[derive(Clone, Copy)]
-pub struct Weave<'a> {
-    /// What stands in rows that a load closes: columns, and a row of their values.
-    pub closed: &'a RecordBatch,
-    /// The rows that a merge opens, in the columns of the table. The first are those that it withdraws.
-    #[allow(clippy::type_complexity, reason = "a function, and no more")]
-    pub opens: &'a (dyn Fn(&RecordBatch, &Merged) -> Result<RecordBatch, ArrowError> + Sync),
+/// How what the engine says becomes rows of a table, which may have columns of its own.
+pub trait Weave: Sync {
+    /// A row of what stands in rows that a load closes, beside their end. Default: nothing.
+    ///
+    /// # Errors
+    /// Those of Arrow.
+    fn closed(&self) -> Result<RecordBatch, ArrowError> {
+        Ok(RecordBatch::new_empty(Arc::new(Schema::empty())))
+    }
+
+    /// The rows that a merge opens, in the columns of the table; `withdrawn` are those that it withdraws. Default: the
+    /// engine's columns, for a table that has no others.
+    ///
+    /// # Errors
+    /// Those of Arrow: a column that is missing, or cannot be cast.
+    fn opens(&self, columns: &SchemaRef, _withdrawn: &RecordBatch, merged: &Merged) -> Result<RecordBatch, ArrowError> {
+        let column = |field: &Arc<Field>| {
+            let column = merged.opens.column(merged.opens.schema_ref().index_of(field.name())?);
+            cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() })
+        };
+        RecordBatch::try_new(columns.clone(), columns.fields().iter().map(column).collect::<Result<_, _>>()?)
+    }
 }
+
+/// A table whose columns are the engine's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineColumns;
+
+impl Weave for EngineColumns {}
 
 /// Why a load did not enter history.
 #[derive(Debug)]
@@ -68,6 +89,12 @@ impl From<Problem> for MergeError {
     fn from(problem: Problem) -> Self {
         MergeError::Storage(problem)
     }
+}
+
+/// What is asked of a [`Weave`] once a load.
+struct Weaving<'a> {
+    closed: RecordBatch,
+    by: &'a dyn Weave,
 }
 
 /// A history table while a run merges loads into it. Files are written and seen by nobody, until a commit names them.
@@ -174,7 +201,7 @@ impl History<'_> {
         &mut self,
         spec: &Spec,
         load: &Load<'_>,
-        weave: &Weave<'_>,
+        weave: &dyn Weave,
         is_last: bool,
         pool: &rayon::ThreadPool,
     ) -> Result<Summary, MergeError> {
@@ -184,6 +211,8 @@ impl History<'_> {
         let leaves = self.leaves.clone();
         let number = |keys: &[ArrayRef]| leaf::number(&leaves, keys);
         let ledger = self.ledger.clone();
+        let closed = weave.closed().map_err(|e| Problem::storage(self.table, e))?;
+        let weave = &Weaving { closed, by: weave };
         let cut = pool.install(|| Cut::new(spec, &ledger, load, &number))?;
         for units in cut.units(0..leaves.len() as u32).chunks(AT_ONCE * pool.current_num_threads()) {
             let mut work = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::leaf::{self, Leaf};
 use super::write::Written;
-use super::{History, MergeError, Weave};
+use super::{History, MergeError, Weaving};
 use crate::lake::change::fit;
 use crate::parquet::{self, Encoded, Group};
 use ::parquet::errors::ParquetError;
@@ -87,7 +87,7 @@ impl Bucket {
         opens: &RecordBatch,
         hidden: RecordBatch,
         order: &[&str],
-        weave: &Weave<'_>,
+        weave: &Weaving<'_>,
     ) -> Result<(), MergeError> {
         let end = first + self.history.num_rows();
         let closes = within(&merged.closes, |close| close.row, first, end);
@@ -142,7 +142,7 @@ pub(super) fn closed(
     batch: &RecordBatch,
     closes: &[Close],
     first: usize,
-    weave: &Weave<'_>,
+    weave: &Weaving<'_>,
 ) -> Result<Vec<(usize, ArrayRef)>, ArrowError> {
     if closes.is_empty() {
         return Ok(Vec::new());
@@ -173,7 +173,7 @@ impl History<'_> {
         unit: &Unit,
         mut held: BTreeMap<Leaf, Bucket>,
         lies: &[Lies],
-        weave: &Weave<'_>,
+        weave: &Weaving<'_>,
     ) -> Result<BTreeMap<Leaf, Bucket>, MergeError> {
         for lies in lies {
             held.insert(lies.leaf, Bucket::read(lies, &self.schema)?);
@@ -186,13 +186,13 @@ impl History<'_> {
     }
 
     /// What a merge makes of the buckets whose rows it was given, in their order.
-    fn apply(&self, held: &mut BTreeMap<Leaf, Bucket>, merged: &Merged, weave: &Weave<'_>) -> Result<(), MergeError> {
+    fn apply(&self, held: &mut BTreeMap<Leaf, Bucket>, merged: &Merged, weave: &Weaving<'_>) -> Result<(), MergeError> {
         if merged.is_no_op() && merged.hidden.is_empty() {
             return Ok(());
         }
         let history: Vec<RecordBatch> = held.values().map(|bucket| bucket.history.clone()).collect();
         let withdrawn = rows(&history, &self.schema, &merged.withdrawals).map_err(broken)?;
-        let opens = (weave.opens)(&withdrawn, merged).map_err(broken)?;
+        let opens = weave.by.opens(&self.schema, &withdrawn, merged).map_err(broken)?;
         let is_one = held.len() == 1;
         let mut at = [0, 0];
         for (leaf, bucket) in held {
@@ -215,7 +215,7 @@ impl History<'_> {
         unit: &Unit,
         lies: &Lies,
         spec: &Spec,
-        weave: &Weave<'_>,
+        weave: &Weaving<'_>,
     ) -> Result<Written, MergeError> {
         let failed = |e| MergeError::Storage(Problem::storage(lies.path(self.table), e));
         let file = lies.encoded()?;
@@ -259,7 +259,8 @@ impl History<'_> {
                 groups.push(Group::Copy(file, number, columns));
                 first += known.num_rows();
             }
-            let opens = (weave.opens)(&RecordBatch::new_empty(self.schema.clone()), &merged).map_err(broken)?;
+            let opens =
+                weave.by.opens(&self.schema, &RecordBatch::new_empty(self.schema.clone()), &merged).map_err(broken)?;
             if opens.num_rows() > 0 {
                 groups.push(Group::Rows(sorted(&opens, &self.order()).map_err(broken)?));
             }

@@ -1,0 +1,172 @@
+//! One history table by itself: each load is a publish.
+
+use super::{By, FORMAT, Intent, Lake, MergeError, Publish, TableAt, Weave, new_attempt};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, SecondsFormat, Utc};
+use rcm_core::progress::Silent;
+use rcm_scd2::{IS_CURRENT, Load, Spec, Summary, VALID_FROM, VALID_TO};
+
+/// A history table of a lake that has no bronze and no gold: for who wants history and no more.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake};
+/// use rcm_scd2::{Load, Spec, State, merge};
+/// use std::sync::Arc;
+///
+/// let column = |cell: &str| Arc::new(StringArray::from(vec![cell])) as ArrayRef;
+/// let rows = |city| [RecordBatch::try_from_iter([("id", column("a")), ("city", column(city))]).unwrap()];
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// // The columns that the engine would write.
+/// let columns = merge(&spec, &State::new(), &Load::new(&rows("Lyon"), 0))?.opens.schema();
+///
+/// let folder = std::env::temp_dir().join(format!("rcm-single-{}", std::process::id()));
+/// let lake = Lake::local(&folder)?;
+/// let table = HistoryTable { name: "silver/patients".to_owned(), keys: vec!["id".to_owned()], columns };
+/// let pool = rayon::ThreadPoolBuilder::new().build()?;
+/// let day = |n| chrono::DateTime::from_timestamp(n * 86_400, 0).unwrap();
+/// for (n, city, publish) in [(1, "Lyon", Some(1)), (2, "Paris", Some(2)), (2, "Paris", None)] {
+///     let rows = rows(city);
+///     let load = Load::new(&rows, day(n).timestamp_micros());
+///     let loaded = lake.load(&table, &spec, &load, &EngineColumns, day(n), &pool).await?;
+///     assert_eq!(loaded.publish, publish); // what was loaded before changes nothing
+/// }
+/// assert_eq!(lake.table_files("silver/patients", Some(1)).await?.files[0].rows, 2);
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct HistoryTable {
+    /// `layer/table`.
+    pub name: String,
+    /// Columns of the business key.
+    pub keys: Vec<String>,
+    /// All columns.
+    pub columns: SchemaRef,
+}
+
+/// What a load came to.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What became of its rows; none for an import.
+    pub summary: Option<Summary>,
+    /// The publish in which it is; none where it changed nothing.
+    pub publish: Option<u64>,
+    /// Files of the table before.
+    pub files_before: usize,
+    /// Files that were written.
+    pub files_written: usize,
+    /// Their bytes.
+    pub bytes_written: u64,
+}
+
+enum Work<'a> {
+    Load(&'a Spec, &'a Load<'a>, &'a dyn Weave),
+    Import(&'a [RecordBatch]),
+}
+
+impl Lake {
+    /// Merges a load into a table, and publishes it. Safe to repeat, and to run beside others: what another process took
+    /// first is an error of class `busy`, and the load is to be tried again.
+    ///
+    /// # Errors
+    /// What the engine refuses; storage that fails; the lease or the publish number is another's.
+    pub async fn load(
+        &self,
+        table: &HistoryTable,
+        spec: &Spec,
+        load: &Load<'_>,
+        weave: &dyn Weave,
+        now: DateTime<Utc>,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Loaded, MergeError> {
+        let as_of = DateTime::from_timestamp_micros(load.as_of).unwrap_or(now);
+        self.publish_table(table, Work::Load(spec, load, weave), as_of, now, pool).await
+    }
+
+    /// Takes versions that another tool kept into a table that is not there yet, and publishes it.
+    ///
+    /// # Errors
+    /// As [`Lake::load`]; a table that holds rows.
+    pub async fn import(
+        &self,
+        table: &HistoryTable,
+        rows: &[RecordBatch],
+        now: DateTime<Utc>,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Loaded, MergeError> {
+        self.publish_table(table, Work::Import(rows), now, now, pool).await
+    }
+
+    async fn publish_table(
+        &self,
+        table: &HistoryTable,
+        work: Work<'_>,
+        as_of: DateTime<Utc>,
+        now: DateTime<Utc>,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Loaded, MergeError> {
+        let _lease = self.lease()?;
+        self.settle("_rcm/intents").await?;
+        self.settle("_rcm/publishes").await?;
+        if let Some(intent) = self.open_intent().await? {
+            self.complete(&intent, &[], &Silent).await?;
+        }
+        let previous = self.newest().await?;
+        let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
+        let attempt = new_attempt(publish);
+        let mut tables = previous.map(|p| p.tables).unwrap_or_default();
+        let at = tables.get(&table.name).cloned().unwrap_or_default();
+        let mut parts = at.state.clone();
+        let mut change = self.change(&table.name, at, table.columns.clone(), false).await?;
+        let keys: Vec<&str> = table.keys.iter().map(String::as_str).collect();
+        // Of rows nothing but their times: the lake does not know what else may be told.
+        let statistics = [VALID_FROM, VALID_TO, IS_CURRENT];
+        let mut history = self.history(&change, &mut parts, &attempt, &keys, &statistics, false).await?;
+        let summary = match work {
+            Work::Load(spec, load, weave) => Some(history.take(spec, load, weave, true, pool).await?),
+            Work::Import(rows) => {
+                history.import(rows, pool)?;
+                None
+            }
+        };
+        let after = history.finish(pool).await?;
+        (change.removes, change.adds) = (after.removes, after.adds);
+        parts.extend(after.parts);
+        let mut loaded = Loaded {
+            summary,
+            publish: None,
+            files_before: change.before.files.len(),
+            files_written: change.adds.len(),
+            bytes_written: change.adds.iter().map(|file| file.size).sum(),
+        };
+        if !change.is_due() && parts == change.at.state {
+            return Ok(loaded);
+        }
+        let run_id = format!("load-{publish}");
+        let (commit, stands) = change.commit(By { publish, run_id: &run_id, now_millis: now.timestamp_millis() })?;
+        tables.insert(table.name.clone(), TableAt { state: parts, ..stands });
+        let intent = Intent {
+            commits: commit.into_iter().collect(),
+            publish: Publish {
+                format: FORMAT,
+                publish,
+                run_id,
+                attempt,
+                as_of: as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+                tables,
+                stale: Vec::new(),
+                bronze: Vec::new(),
+            },
+            audit: Vec::new(),
+        };
+        self.put_intent(&intent).await?;
+        self.complete(&intent, &[], &Silent).await?;
+        loaded.publish = Some(publish);
+        Ok(loaded)
+    }
+}
