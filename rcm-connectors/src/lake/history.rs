@@ -14,7 +14,6 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bucket::{Bucket, Lies};
-use bytes::Bytes;
 use futures::future::try_join_all;
 use leaf::Leaf;
 use rayon::prelude::*;
@@ -22,6 +21,7 @@ use rcm_core::Problem;
 use rcm_scd2::{Cut, Load, Merged, Spec, Summary, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::task::{JoinHandle, JoinSet};
 use write::Written;
 
 /// Rows of a bucket at most: one of more rows, or of more hidden observations, is split.
@@ -116,6 +116,7 @@ pub struct History<'a> {
     ledger_changed: bool,
     removes: Vec<DataFile>,
     adds: Vec<DataFile>,
+    puts: JoinSet<Result<(), Problem>>,
 }
 
 /// What loads made of a history table.
@@ -185,6 +186,7 @@ impl Lake {
             ledger_changed: false,
             removes: if rebuilt { change.before.files.clone() } else { Vec::new() },
             adds: Vec::new(),
+            puts: JoinSet::new(),
         };
         history.take_in_loose(loose).await?;
         Ok(history)
@@ -214,18 +216,19 @@ impl History<'_> {
         let closed = weave.closed().map_err(|e| Problem::storage(self.table, e))?;
         let weave = &Weaving { closed, by: weave };
         let cut = pool.install(|| Cut::new(spec, &ledger, load, &number))?;
-        for units in cut.units(0..leaves.len() as u32).chunks(AT_ONCE * pool.current_num_threads()) {
-            let mut work = Vec::new();
-            for unit in units {
-                let of_unit: Vec<Leaf> = unit.buckets().iter().map(|number| leaves[*number as usize]).collect();
-                let held: BTreeMap<Leaf, Bucket> =
-                    of_unit.iter().filter_map(|leaf| Some((*leaf, self.held.remove(leaf)?))).collect();
-                let lying = of_unit.into_iter().filter(|leaf| !held.contains_key(leaf));
-                let lies = try_join_all(lying.map(|leaf| self.lies(leaf))).await?;
-                work.push((unit, held, lies));
+        let units = cut.units(0..leaves.len() as u32);
+        let mut waves = units.chunks(AT_ONCE * pool.current_num_threads()).peekable();
+        let mut coming = waves.peek().map(|wave| self.fetch(wave));
+        while let (Some(wave), Some(work)) = (waves.next(), coming.take()) {
+            let mut lying = Vec::new();
+            for (held, lies) in work {
+                lying.push((held, lies.await.map_err(|e| Problem::storage(self.table, e))??));
             }
+            // What comes next is read, and what was written last is put, while this is merged.
+            coming = waves.peek().map(|wave| self.fetch(wave));
+            tokio::task::yield_now().await;
             let this = &*self;
-            let merge = |(unit, held, lies): (&Unit, BTreeMap<Leaf, Bucket>, Vec<Lies>)| {
+            let merge = |(unit, (held, lies)): (&Unit, (BTreeMap<Leaf, Bucket>, Vec<Lies>))| {
                 if let ([lies], true, true) = (lies.as_slice(), held.is_empty(), is_last) {
                     return Ok((BTreeMap::new(), this.merge_lying(&cut, unit, lies, spec, weave)?));
                 }
@@ -235,13 +238,16 @@ impl History<'_> {
                     false => Ok((held, Written::default())),
                 }
             };
-            let merged = pool
-                .install(|| work.into_par_iter().with_max_len(1).map(merge).collect::<Result<Vec<_>, MergeError>>())?;
+            let merged = pool.install(|| {
+                wave.par_iter().zip(lying).with_max_len(1).map(merge).collect::<Result<Vec<_>, MergeError>>()
+            })?;
+            self.settled().await?;
             for (held, written) in merged {
                 self.held.extend(held);
-                self.store(written).await?;
+                self.store(written, pool.current_num_threads()).await?;
             }
         }
+        self.settled().await?;
         let summary = cut.finish()?;
         if !summary.ledger.is_empty() {
             self.ledger = summary.ledger.apply(&self.ledger)?;
@@ -275,7 +281,8 @@ impl History<'_> {
     pub async fn finish(mut self, pool: &rayon::ThreadPool) -> Result<HistoryAfter, MergeError> {
         let held = std::mem::take(&mut self.held);
         let written = pool.install(|| self.encode_all(held))?;
-        self.store(written).await?;
+        self.store(written, pool.current_num_threads()).await?;
+        self.settled().await?;
         if self.ledger_changed {
             let path = self.state_path("", "ledger");
             let schema = self.ledger.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
@@ -289,20 +296,52 @@ impl History<'_> {
         Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts })
     }
 
-    /// Reads what lies in the lake of a bucket, not decoded.
-    async fn lies(&self, leaf: Leaf) -> Result<Lies, Problem> {
-        let get = async |path: Option<String>| match path {
-            Some(path) => Ok::<_, Problem>(Some((self.lake.get(&path).await?, path))),
-            None => Ok(None),
+    /// Begins to read what some units need, and takes out what is held of them.
+    #[allow(clippy::type_complexity, reason = "of each unit what is held, and what will have been read")]
+    fn fetch(&mut self, units: &[Unit]) -> Vec<(BTreeMap<Leaf, Bucket>, JoinHandle<Result<Vec<Lies>, Problem>>)> {
+        let fetch = |unit: &Unit| {
+            let of_unit: Vec<Leaf> = unit.buckets().iter().map(|number| self.leaves[*number as usize]).collect();
+            let held: BTreeMap<Leaf, Bucket> =
+                of_unit.iter().filter_map(|leaf| Some((*leaf, self.held.remove(leaf)?))).collect();
+            let lying = of_unit.into_iter().filter(|leaf| !held.contains_key(leaf));
+            let reads: Vec<_> = lying.map(|leaf| self.lies(leaf)).collect();
+            (held, tokio::spawn(async move { try_join_all(reads).await }))
         };
-        let file = self.files.get(&leaf).map(|file| format!("{}/{}", self.table, file.path));
-        Ok(Lies { leaf, file: get(file).await?, hidden: get(self.hidden.get(&leaf).cloned()).await? })
+        units.iter().map(fetch).collect()
     }
 
-    /// Puts the files of buckets that changed in the place of those that were there.
-    async fn store(&mut self, written: Written) -> Result<(), Problem> {
-        let put = async |(path, bytes): (&String, &Bytes)| self.lake.put(path, bytes.clone()).await;
-        try_join_all(written.puts.iter().map(|(path, bytes)| put((path, bytes)))).await?;
+    /// Reads what lies in the lake of a bucket, not decoded.
+    fn lies(&self, leaf: Leaf) -> impl Future<Output = Result<Lies, Problem>> + Send + 'static + use<> {
+        let lake = self.lake.clone();
+        let file = self.files.get(&leaf).map(|file| format!("{}/{}", self.table, file.path));
+        let hidden = self.hidden.get(&leaf).cloned();
+        async move {
+            let get = async |path: Option<String>| match path {
+                Some(path) => Ok::<_, Problem>(Some((lake.get(&path).await?, path))),
+                None => Ok(None),
+            };
+            Ok(Lies { leaf, file: get(file).await?, hidden: get(hidden).await? })
+        }
+    }
+
+    /// Waits until all is written that was to be.
+    async fn settled(&mut self) -> Result<(), Problem> {
+        while let Some(put) = self.puts.join_next().await {
+            put.map_err(|e| Problem::storage(self.table, e))??;
+        }
+        Ok(())
+    }
+
+    /// Begins to put the files of buckets that changed, in the place of those that were there; with one thread one after
+    /// the other.
+    async fn store(&mut self, written: Written, threads: usize) -> Result<(), Problem> {
+        for (path, bytes) in written.puts {
+            let lake = self.lake.clone();
+            self.puts.spawn(async move { lake.put(&path, bytes).await });
+            if threads == 1 {
+                self.settled().await?;
+            }
+        }
         for leaf in written.without_file {
             self.removes.extend(self.files.remove(&leaf));
         }
