@@ -8,6 +8,7 @@ mod conform;
 mod gates;
 mod gold;
 mod land;
+mod maintain;
 mod merge;
 mod plan;
 mod publish;
@@ -17,6 +18,7 @@ mod weave;
 use crate::config::Project;
 use crate::report::Report;
 use chrono::{DateTime, Utc};
+pub use maintain::{MaintainReport, maintain, maintained};
 pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
@@ -61,9 +63,15 @@ pub async fn run_on(
     let started = clock.now();
     let mut waits = false;
     loop {
-        let report = once(open, project, options, clock, progress).await;
+        let mut report = Report::new(clock.now());
+        report.dry_run = options.dry_run;
+        match attempt(open, project, options, clock, progress, &mut report).await {
+            Err(problem) if !report.problems.contains(&problem) => report.problems.push(problem),
+            _ => {}
+        }
+        report.finished_at = clock.now();
         let is_busy = report.problems.iter().any(|problem| problem.class == Class::Busy);
-        let waited = (clock.now() - started).to_std().unwrap_or_default();
+        let waited = (report.finished_at - started).to_std().unwrap_or_default();
         if !is_busy || waited >= options.wait {
             return report;
         }
@@ -73,24 +81,6 @@ pub async fn run_on(
         }
         tokio::time::sleep(PAUSE.min(options.wait - waited)).await;
     }
-}
-
-async fn once(
-    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
-    project: &Project,
-    options: &Options,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-) -> Report {
-    let mut report = Report::new(clock.now());
-    report.dry_run = options.dry_run;
-    match attempt(open, project, options, clock, progress, &mut report).await {
-        Ok(()) => {}
-        Err(problem) if report.problems.contains(&problem) => {}
-        Err(problem) => report.problems.push(problem),
-    }
-    report.finished_at = clock.now();
-    report
 }
 
 async fn attempt(

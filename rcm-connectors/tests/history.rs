@@ -98,8 +98,11 @@ impl Twin {
     }
 }
 
-/// (id, value, from, to, current) of each row, sorted.
-fn lines(batches: &[RecordBatch]) -> Vec<(String, Option<i64>, i64, Option<i64>, bool)> {
+/// Id, value, from, to, and whether it is current.
+type Line = (String, Option<i64>, i64, Option<i64>, bool);
+
+/// All rows, sorted.
+fn lines(batches: &[RecordBatch]) -> Vec<Line> {
     let mut lines = Vec::new();
     for batch in batches {
         let micros = |name: &str| batch[name].as_primitive::<TimestampMicrosecondType>().clone();

@@ -28,6 +28,8 @@ struct Raw {
     #[serde(default)]
     run: RawRun,
     #[serde(default)]
+    maintain: RawMaintain,
+    #[serde(default)]
     rules: BTreeMap<String, RuleAction>,
     sources: BTreeMap<String, RawSource>,
 }
@@ -56,6 +58,18 @@ struct RawRun {
 impl Default for RawRun {
     fn default() -> Self {
         RawRun { grace: "1d".to_owned(), max_delete_share: 0.2 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawMaintain {
+    keep_publishes: u64,
+}
+
+impl Default for RawMaintain {
+    fn default() -> Self {
+        RawMaintain { keep_publishes: 100 }
     }
 }
 
@@ -127,6 +141,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             chrono::Duration::zero()
         }),
         max_delete_share: raw.run.max_delete_share,
+        keep_publishes: raw.maintain.keep_publishes,
         rules_off: raw.rules.iter().filter(|(_, a)| **a == RuleAction::Off).map(|(r, _)| r.clone()).collect(),
     };
     for rule in raw.rules.keys().filter(|r| !OPTIONAL_RULES.contains(&r.as_str())) {
@@ -134,6 +149,10 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     }
     if !(0.0..=1.0).contains(&settings.max_delete_share) {
         wrong(&["run", "max_delete_share"], "is no share".to_owned(), "write a number from 0 to 1, such as 0.2");
+    }
+    if settings.keep_publishes == 0 {
+        let what = "the newest publish is the lake: it cannot go".to_owned();
+        wrong(&["maintain", "keep_publishes"], what, "write 1 or more; 100 is the default");
     }
     for (name, source) in &raw.sources {
         if source.kind != "csv" {

@@ -88,6 +88,11 @@ pub(super) fn abandoned(attempt: &Attempt, now: DateTime<Utc>) -> AuditRow {
     }
 }
 
+/// The row of an attempt that kept house.
+pub(super) fn maintained(attempt: &Attempt, publish: u64, now: DateTime<Utc>) -> AuditRow {
+    AuditRow { publish: Some(publish as i64), status: Status::Ok.word().to_owned(), ..abandoned(attempt, now) }
+}
+
 fn silver(load: &LoadReport, row: AuditRow) -> AuditRow {
     let taken = &load.taken;
     let count = |n: u64| Some(n as i64);

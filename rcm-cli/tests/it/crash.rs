@@ -2,29 +2,27 @@
 //! have ended, and a reader in between sees a run whole or not at all.
 //!
 //! The child is this test binary, which embeds the library over a disk of the tests ([`disk`]). `cargo test` takes a
-//! sample, whose seed is printed; `RCM_CRASH_POINTS=0 cargo test -p rcm-cli --test it crash -- --nocapture` takes every
-//! point.
+//! sample, whose seed is printed; `.ci/sweep.sh OUT SEED kill` takes every point.
 
 #![allow(clippy::print_stdout)] // the ledger
 
 mod disk;
+mod sweep;
 
-use crate::support::{DAY1, DAY2, Project, copy, wait, walk};
+use crate::support::{DAY1, DAY2, DAY3, Project, copy, wait, walk};
 use chrono::{DateTime, Utc};
 use disk::{Call, Counted, Point};
 use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
-use rcm::report::Report;
 use rcm_connectors::lake::Lake;
-use rcm_core::{Clock, Progress};
-use std::collections::{BTreeMap, BTreeSet};
+use rcm_core::{Clock, Problem, Progress};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use sweep::sweep;
 
 const RUN: &str = "RCM_CRASH_RUN";
-const POINTS: &str = "RCM_CRASH_POINTS";
-const SEED: &str = "RCM_CRASH_SEED";
 
 struct Fixed;
 
@@ -40,12 +38,21 @@ impl Progress for Silent {
     fn event(&self, _: &rcm_core::Event<'_>) {}
 }
 
-/// A run in this process.
-fn embed(project: &Path, as_of: &str, jobs: usize, disk: Arc<Counted>) -> Report {
+/// Instead of a run's instant: `rcm maintain`.
+const MAINTAIN: &str = "maintain";
+
+/// A run in this process, or maintenance: its problems.
+fn embed(project: &Path, as_of: &str, jobs: usize, disk: Arc<Counted>) -> Vec<Problem> {
     let config = Config::open(&project.join("rcm.toml"), &Vars::default()).unwrap();
-    let options = Options { as_of: Some(as_of.parse().unwrap()), jobs, ..Options::default() };
     let open = move |folder: &Path| Lake::on(disk.clone(), folder);
-    wait(pipeline::run_on(&open, &config, &options, &Fixed, &Silent))
+    if as_of == MAINTAIN {
+        let done = wait(pipeline::maintain(&open, &config, false, &Fixed, &Silent));
+        return done.err().into_iter().collect();
+    }
+    let options = Options { as_of: Some(as_of.parse().unwrap()), jobs, ..Options::default() };
+    let report = wait(pipeline::run_on(&open, &config, &options, &Fixed, &Silent));
+    assert_eq!(report.exit_code() == 0, report.problems.is_empty());
+    report.problems
 }
 
 /// A run in a process of its own, which dies at a point; whether it did.
@@ -76,7 +83,7 @@ fn child() {
     let Ok(run) = std::env::var(RUN) else {
         let project = Project::new();
         let disk = Arc::new(Counted::default());
-        assert_eq!(embed(&project.dir, DAY1, 1, disk.clone()).publish, Some(1));
+        assert_eq!(embed(&project.dir, DAY1, 1, disk.clone()), []);
         let calls = disk.calls();
         let links: Vec<usize> = (0..calls.len()).filter(|n| calls[*n].0 == "link").collect();
         assert!(links.len() > 30, "{} links", links.len());
@@ -90,26 +97,7 @@ fn child() {
     let [as_of, jobs, call, half, cut, project] = run.splitn(6, ' ').collect::<Vec<_>>()[..] else { panic!("{run}") };
     let point = Point { call: call.parse().unwrap(), half: half.parse().unwrap(), cut: cut.parse().ok() };
     let disk = Arc::new(Counted::dying(point));
-    let report = embed(project.as_ref(), as_of, jobs.parse().unwrap(), disk);
-    assert_eq!(report.exit_code(), 0, "{:?}", report.problems);
-}
-
-/// Numbers that depend on a seed only.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        // SplitMix64 (Steele, Lea and Flood, 2014).
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-
-    /// One in three.
-    fn third(&mut self) -> bool {
-        self.below(3) == 0
-    }
+    assert_eq!(embed(project.as_ref(), as_of, jobs.parse().unwrap(), disk), []);
 }
 
 /// What kind of file a path is, for the ledger.
@@ -158,13 +146,13 @@ fn clean(from: &Project, deliver_day2: bool, runs: &[&str]) -> (Live, Vec<Call>)
             project.deliver_day2();
         }
         let disk = Arc::new(Counted::default());
-        assert_eq!(embed(&project.dir, as_of, 1, disk.clone()).exit_code(), 0);
+        assert_eq!(embed(&project.dir, as_of, 1, disk.clone()), []);
         calls = disk.calls();
     }
     (project.live(), calls)
 }
 
-fn stages() -> [Stage; 2] {
+fn stages() -> [Stage; 3] {
     let project = Project::new();
     let (end, calls) = clean(&project, false, &[DAY1]);
     let day2 = Some([clean(&project, true, &[DAY1, DAY2]).0, clean(&project, true, &[DAY2]).0]);
@@ -173,7 +161,25 @@ fn stages() -> [Stage; 2] {
     project.deliver_day2();
     let (end, calls) = clean(&project, false, &[DAY2]);
     let before = Some(project.live());
-    [first, Stage { project, as_of: DAY2, before, end, day2: None, calls }]
+    let second = Stage { project, as_of: DAY2, before, end, day2: None, calls };
+    [first, second, keeping_house()]
+}
+
+/// Two days, of which only the second is kept, and what a third one left that was killed.
+fn keeping_house() -> Stage {
+    let project = Project::after_day1();
+    project.edit("rcm.toml", "keep_publishes = 100", "keep_publishes = 1");
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", DAY2]);
+    project.write("landing/emr/hos-a/patients.csv", project.read("landing/emr/hos-a/patients.csv") + "\n");
+    let (_, calls) = clean(&project, false, &[DAY3]);
+    let commit = calls.iter().position(|(verb, path)| *verb == "create" && kind(path) == "intent").unwrap();
+    assert!(killed(&project.dir, DAY3, 1, Point { call: commit, half: true, cut: None }));
+    let (end, calls) = clean(&project, false, &[MAINTAIN]);
+    assert!(calls.iter().any(|(verb, path)| *verb == "remove" && kind(path) == "gold"), "an old version goes");
+    // What the third day delivered was not read: the next run does.
+    let after = clean(&project, false, &[MAINTAIN, DAY3]).0;
+    Stage { project, as_of: MAINTAIN, before: Some(end), end: after, day2: None, calls }
 }
 
 /// What a reader sees.
@@ -208,10 +214,11 @@ impl Stage {
         let died = killed(&project.dir, self.as_of, jobs, point);
         assert!(died || jobs > 1, "{what}: the child outlived it");
         let seen = seen(&project);
-        if jobs == 1 && self.acknowledged(point) {
+        let is_run = self.as_of != MAINTAIN;
+        if jobs == 1 && is_run && self.acknowledged(point) {
             assert_eq!(seen.as_ref(), Some(&self.end), "{what}: an acknowledged publish");
         }
-        assert!(seen == self.before || seen.as_ref() == Some(&self.end), "{what}: a torn run");
+        assert!(seen == self.before || is_run && seen.as_ref() == Some(&self.end), "{what}: a torn run");
 
         let intents = project.path("lake/_rcm/intents");
         let names = if intents.is_dir() { walk(&intents) } else { Vec::new() };
@@ -221,7 +228,8 @@ impl Stage {
                 project.deliver_day2();
                 (DAY2, if counts { behind } else { before })
             }
-            None => (self.as_of, &self.end),
+            None if is_run => (self.as_of, &self.end),
+            None => (DAY3, &self.end),
         };
         if let Some(point) = again {
             // It may be done before it gets there.
@@ -231,84 +239,29 @@ impl Stage {
     }
 }
 
-/// A run that nothing stops ends where it should, and another one changes nothing.
+/// A run that nothing stops ends where it should, another one changes nothing, and maintenance leaves nothing that no
+/// publish names.
 fn ends_well(project: &Project, as_of: &str, jobs: usize, end: &Live, what: &str) {
-    let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
-    assert_eq!(report.exit_code(), 0, "{what}: {:?}", report.problems);
+    let run = |as_of| assert_eq!(embed(&project.dir, as_of, jobs, Arc::new(Counted::default())), [], "{what}");
+    run(as_of);
     assert_eq!(&project.live(), end, "{what}");
     let publish = project.newest().unwrap().publish;
+    run(as_of);
+    assert_eq!((&project.live(), project.newest().unwrap().publish), (end, publish), "{what}, and once more");
+    run(MAINTAIN);
+    assert_eq!(&project.live(), end, "{what}, maintained");
+    let publish = project.newest().unwrap().publish;
+    assert_eq!(project.unnamed(), [] as [&str; 0], "{what}: files that no publish names");
+
     let audit = project.audit(&["layer", "publish", "status"]);
     for number in 1..=publish {
         let published = audit.iter().filter(|row| **row == format!("run|{number}|ok")).count();
         assert_eq!(published, 1, "{what}: publish {number}: {audit:?}");
     }
-
-    // Once more: nothing changes, and every attempt that can publish no more has its row in audit.
-    let report = embed(&project.dir, as_of, jobs, Arc::new(Counted::default()));
-    assert!(report.is_nothing_new() && report.exit_code() == 0, "{what}: {:?}", report.problems);
-    assert_eq!(&project.live(), end, "{what}, and once more");
-    let rows = project.audit(&["layer", "attempt"]);
-    for name in walk(&project.path("lake/_rcm/attempts")).iter().filter_map(|name| name.strip_suffix(".json")) {
-        let ends = rows.iter().filter(|row| **row == format!("run|{name}")).count();
-        let is_taken = name[..8].parse::<u64>().unwrap() <= publish;
-        assert!(ends == 1 || ends == 0 && !is_taken, "{what}: {name} has {ends} rows");
-    }
-}
-
-/// Cells of the ledger that no run can fill: other things than a lease are not locked, and a lease is no file of bytes.
-fn is_possible(verb: &str, kind: &str) -> bool {
-    match verb {
-        "open_lock" | "sign_lock" => kind == "lease",
-        "make_folder" | "sync_folder" => true,
-        _ => !["lease", "lake"].contains(&kind),
-    }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |n| n.parse().unwrap())
-}
-
-/// Points of both stages, a sample or all; what to do at each; and a ledger of what was done.
-fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: impl Fn(&Stage, Point, &mut Dice)) {
-    let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
-    let (wanted, mut dice) = (number(POINTS, sample) as usize, Dice(seed));
-    println!("{name}: {SEED}={seed} repeats this sample");
-    let mut ledger: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let started = std::time::Instant::now();
-    for stage in &stages() {
-        let mut points = stage.points(&at);
-        assert!(points.len() > 100, "{} points", points.len());
-        // A sample takes one of each kind of file, then a second one of each.
-        points.sort_by_cached_key(|_| dice.below(usize::MAX));
-        let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut rank = |point: &Point| {
-            let rank = of_kind.entry(kind(&stage.calls[point.call].1)).or_default();
-            *rank += 1;
-            *rank
-        };
-        let mut points: Vec<(usize, Point)> = points.into_iter().map(|point| (rank(&point), point)).collect();
-        points.sort_by_key(|(rank, _)| *rank);
-        points.truncate(if wanted > 0 { wanted } else { points.len() });
-        for (_, point) in points {
-            let (verb, path) = &stage.calls[point.call];
-            *ledger.entry((if point.half { "half of create" } else { verb }, kind(path))).or_default() += 1;
-            one(stage, point, &mut dice);
-        }
-    }
-    let points: usize = ledger.values().sum();
-    println!(
-        "{name}: {points} points, 0 divergences, {:.1} s a point",
-        started.elapsed().as_secs_f64() / points as f64
-    );
-    for ((verb, kind), points) in &ledger {
-        println!("{verb:14} {kind:10} {points:5}");
-    }
-    if wanted == 0 {
-        let (verbs, kinds): (BTreeSet<&str>, BTreeSet<&str>) = ledger.keys().copied().unzip();
-        for cell in verbs.iter().flat_map(|verb| kinds.iter().map(move |kind| (*verb, *kind))) {
-            assert!(ledger.contains_key(&cell) || !is_possible(cell.0, cell.1), "nothing was tried at {cell:?}");
-        }
-    }
+    let mut attempts = project.audit(&["layer", "attempt"]);
+    attempts.retain(|row| row.starts_with("run|"));
+    let distinct: BTreeSet<&String> = attempts.iter().collect();
+    assert_eq!(distinct.len(), attempts.len(), "{what}: an attempt has two ends: {attempts:?}");
 }
 
 #[test]
@@ -316,7 +269,7 @@ fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
     // What is merely synced is there for whoever comes after a kill.
     sweep(
         "kill",
-        12,
+        9,
         |verb| !verb.starts_with("sync"),
         |stage, point, dice| {
             // In a third each, day 2 comes meanwhile, the recovery is killed as well, and another run has two threads.
@@ -335,7 +288,7 @@ fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
 fn after_a_power_cut_every_acknowledged_publish_is_whole() {
     sweep(
         "power",
-        12,
+        9,
         |_| true,
         |stage, point, dice| {
             let cut = Some(dice.below(usize::MAX) as u64);
@@ -348,19 +301,19 @@ fn after_a_power_cut_every_acknowledged_publish_is_whole() {
 fn on_a_full_disk_a_run_says_so_and_the_next_one_goes_on() {
     sweep(
         "full disk",
-        5,
+        4,
         |verb| !["remove", "open_lock", "sign_lock"].contains(&verb),
         |stage, point, _| {
             let temp = tempfile::tempdir().unwrap();
             copy(&stage.project.dir, temp.path());
             let project = Project::at(temp);
             let what = format!("{} on a disk that is full from call {}", stage.as_of, point.call);
-            let report = embed(&project.dir, stage.as_of, 1, Arc::new(Counted::full_from(point.call)));
-            assert_eq!(report.exit_code(), 1, "{what}: {:?}", report.problems);
-            assert!(report.problems[0].to_string().contains("no storage space"), "{what}: {}", report.problems[0]);
+            let problems = embed(&project.dir, stage.as_of, 1, Arc::new(Counted::full_from(point.call)));
+            assert!(problems[0].to_string().contains("no storage space"), "{what}: {problems:?}");
             let seen = seen(&project);
             assert!(seen == stage.before || seen.as_ref() == Some(&stage.end), "{what}: a torn run");
-            ends_well(&project, stage.as_of, 1, &stage.end, &what);
+            let as_of = if stage.as_of == MAINTAIN { DAY3 } else { stage.as_of };
+            ends_well(&project, as_of, 1, &stage.end, &what);
         },
     );
 }

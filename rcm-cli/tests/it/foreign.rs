@@ -1,11 +1,10 @@
 //! Others commit to the lake's tables: before a run plans, and while its redo is under way.
 
 use crate::crash::die_behind_the_intent;
-use crate::support::{DAY1, DAY2, Project};
+use crate::support::{DAY1, DAY2, DAY3, Project};
 
 const TABLE: &str = "silver/patients";
 const PATIENTS: &str = "landing/emr/hos-a/patients.csv";
-const DAY3: &str = "2026-07-01T00:00:00Z";
 const REBUILD: [&str; 6] = ["run", "--full-refresh", "--select", "patients", "--as-of", DAY3];
 
 /// Somebody's commit at the end of the table's log.

@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod foreign;
 mod hospitals;
+mod maintain;
 mod replay;
 mod same_bytes;
 mod support;

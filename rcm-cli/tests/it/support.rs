@@ -3,7 +3,7 @@
 use rcm::query::Tables;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Lake, Publish};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,6 +37,7 @@ pub(crate) struct Project {
 
 pub(crate) const DAY1: &str = "2026-06-29T00:00:00Z";
 pub(crate) const DAY2: &str = "2026-06-30T00:00:00Z";
+pub(crate) const DAY3: &str = "2026-07-01T00:00:00Z";
 
 impl Project {
     /// With day 1's files in landing, not run yet. The folder's name holds what paths and URLs must survive.
@@ -154,6 +155,40 @@ impl Project {
             all.sort();
             all
         })
+    }
+
+    /// Files with rows or state, and attempts, that none of the publishes names which `[maintain]` keeps; the newest
+    /// attempt's record excepted. Logs, intents, publish records and the lease are always there.
+    pub(crate) fn unnamed(&self) -> Vec<String> {
+        let keep = if self.read("rcm.toml").contains("keep_publishes = 1\n") { 1 } else { 100 };
+        let lake = self.lake();
+        let named: BTreeSet<String> = wait(async {
+            let mut named = BTreeSet::new();
+            let newest = lake.newest().await.unwrap().unwrap().publish;
+            for number in (newest + 1).saturating_sub(keep).max(1)..=newest {
+                for (table, at) in lake.publish(number).await.unwrap().unwrap().tables {
+                    let files = lake.table_files(&table, at.version).await.unwrap().files;
+                    named.extend(files.into_iter().map(|file| format!("{table}/{}", file.path)));
+                    if let Some(part) = at.state.get("state") {
+                        let files = lake.table_state(part).await.unwrap().files;
+                        named.extend(files.into_iter().flat_map(|f| [Some(f.bronze), f.rejected]).flatten());
+                    }
+                    named.extend(at.state.into_values());
+                }
+            }
+            let audit = lake.table_files("audit", lake.head("audit").await.unwrap()).await.unwrap().files;
+            named.extend(audit.into_iter().map(|file| format!("audit/{}", file.path)));
+            named.insert(format!("_rcm/attempts/{}.json", lake.newest().await.unwrap().unwrap().attempt));
+            named
+        });
+        let kept = |path: &String| {
+            ["_rcm/intents/", "_rcm/publishes/", "_rcm/lock"].iter().any(|kept| path.starts_with(kept))
+                || path.contains("/_delta_log/")
+        };
+        walk(&self.path("lake"))
+            .into_iter()
+            .filter(|path| path.contains('#') || !kept(path) && !named.contains(path))
+            .collect()
     }
 
     /// The visible history of a table without the columns that say when it was written.

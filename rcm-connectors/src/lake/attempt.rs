@@ -35,8 +35,21 @@ impl Lake {
     /// # Errors
     /// Storage that fails, or a damaged record.
     pub async fn attempts(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
+        self.attempts_that(|number| number == publish).await
+    }
+
+    /// The attempts that planned on lower numbers than this.
+    ///
+    /// # Errors
+    /// As [`Lake::attempts`].
+    pub async fn attempts_below(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
+        self.attempts_that(|number| number < publish).await
+    }
+
+    async fn attempts_that(&self, planned: impl Fn(u64) -> bool) -> Result<Vec<Attempt>, Problem> {
         let mut attempts = Vec::new();
-        for name in self.names(FOLDER).await?.iter().filter(|name| name.starts_with(&format!("{publish:08}-"))) {
+        let number = |name: &String| name.split('-').next()?.parse().ok();
+        for name in self.names(FOLDER).await?.iter().filter(|name| number(name).is_some_and(&planned)) {
             let path = format!("{FOLDER}/{name}");
             attempts.push(unseal(&self.get(&path).await?, &path)?);
         }

@@ -34,10 +34,7 @@ pub(super) struct LocalStore {
 impl LocalStore {
     /// A store in a folder, which is made where it is missing.
     pub(super) fn new(folder: &std::path::Path, disk: Arc<dyn Disk>) -> Result<Self> {
-        let made = || -> io::Result<PathBuf> {
-            make_folders(disk.as_ref(), folder)?;
-            folder.canonicalize()
-        };
+        let made = || make_folders(disk.as_ref(), folder).and_then(|()| folder.canonicalize());
         let folder = made().map_err(|source| Error::Generic { store: "local disk", source: source.into() })?;
         let files = Arc::new(LocalFileSystem::new_with_prefix(&folder)?);
         Ok(LocalStore { files, disk, folders: Arc::new(Mutex::new(HashSet::from([folder]))) })
@@ -99,9 +96,23 @@ impl LocalStore {
         }
     }
 
-    fn delete_now(&self, target: &std::path::Path) -> io::Result<()> {
-        self.disk.remove(target)?;
-        target.parent().map_or(Ok(()), |folder| self.disk.sync_folder(folder))
+    /// All files below a folder, those under staging names too, by their paths from there, with their sizes; in order.
+    pub(super) fn walk(&self, folder: &std::path::Path) -> io::Result<Vec<(String, u64)>> {
+        let (mut files, mut todo) = (Vec::new(), vec![(folder.to_owned(), String::new())]);
+        while let Some((folder, at)) = todo.pop() {
+            for entry in folder.read_dir()? {
+                let entry = entry?;
+                // What has no name in text is not ours.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                match entry.file_type()? {
+                    kind if kind.is_dir() => todo.push((entry.path(), format!("{at}{name}/"))),
+                    kind if kind.is_file() => files.push((format!("{at}{name}"), entry.metadata()?.len())),
+                    _ => {}
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 
     fn not_implemented<T>(&self, operation: &str) -> Result<T> {
@@ -172,7 +183,7 @@ impl ObjectStore for LocalStore {
             let store = store.clone();
             async move {
                 let target = store.files.path_to_filesystem(&location)?;
-                let deleted = tokio::task::spawn_blocking(move || store.delete_now(&target)).await?;
+                let deleted = tokio::task::spawn_blocking(move || store.disk.remove(&target)).await?;
                 deleted.map_err(|e| failed(&location, e))?;
                 Ok(location)
             }

@@ -67,6 +67,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
+    /// Deletes files that no kept publish names: what killed runs left, and what is past `[maintain] keep_publishes`.
+    Maintain {
+        /// Says how much would go; touches nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Last run, watermarks, quarantine counts, table versions.
     Status,
     /// Prints shell completions.

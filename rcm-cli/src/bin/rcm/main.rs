@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use rcm::config::{Project, Vars};
 use rcm::pipeline::{self, Options};
+use rcm_connectors::lake::Lake;
 use rcm_core::{Clock, Problem};
 use show::Output;
 use std::process::ExitCode;
@@ -94,6 +95,13 @@ async fn verb(args: Args, output: &Output) -> u8 {
                 }
                 output.done(&report, report.exit_code())
             }
+            Err(problems) => output.problems(&problems),
+        },
+        Verb::Maintain { dry_run } => match open() {
+            Ok(project) => match pipeline::maintain(&Lake::local, &project, dry_run, &WallClock, &terminal).await {
+                Ok(report) => output.either(&report, &pipeline::maintained(&report)),
+                Err(problem) => output.problems(&[problem]),
+            },
             Err(problems) => output.problems(&problems),
         },
         Verb::Status => match open() {

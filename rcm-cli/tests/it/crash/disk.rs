@@ -1,6 +1,6 @@
 //! A disk that counts what is done with it, kills its process at a call, and forgets what was not synced.
 
-use super::Dice;
+use super::sweep::Dice;
 use rcm_connectors::lake::{Disk, Os};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -27,15 +27,15 @@ enum Loose {
     Bytes(PathBuf),
     /// A file's or a folder's name.
     Name(PathBuf),
-    /// That a staging file is gone.
-    Removal(PathBuf),
+    /// That a file is gone, which held these bytes.
+    Removal(PathBuf, Vec<u8>),
 }
 
 impl Loose {
     fn named(&self) -> Option<&Path> {
         match self {
             Loose::Bytes(_) => None,
-            Loose::Name(path) | Loose::Removal(path) => Some(path),
+            Loose::Name(path) | Loose::Removal(path, _) => Some(path),
         }
     }
 
@@ -52,10 +52,7 @@ impl Loose {
             }
             Loose::Name(path) if path.is_dir() => drop(std::fs::remove_dir_all(path)),
             Loose::Name(path) => drop(std::fs::remove_file(path)),
-            Loose::Removal(path) => {
-                let (target, _) = path.to_str().unwrap().rsplit_once('#').unwrap();
-                drop(std::fs::hard_link(target, path));
-            }
+            Loose::Removal(path, bytes) => drop(std::fs::write(path, bytes)),
         }
     }
 }
@@ -67,7 +64,8 @@ struct Done {
 }
 
 impl Done {
-    fn note(&mut self, verb: &'static str, path: &Path) {
+    /// `held`: what a file held that is removed.
+    fn note(&mut self, verb: &'static str, path: &Path, held: Vec<u8>) {
         self.calls.push((verb, path.to_owned()));
         let path = path.to_owned();
         match verb {
@@ -91,7 +89,7 @@ impl Done {
                 let was = self.loose.len();
                 self.loose.retain(|loose| ![Loose::Bytes(path.clone()), Loose::Name(path.clone())].contains(loose));
                 if self.loose.len() == was {
-                    self.loose.push(Loose::Removal(path));
+                    self.loose.push(Loose::Removal(path, held));
                 }
             }
             // What the file of the lease holds counts for nothing.
@@ -150,12 +148,13 @@ impl Counted {
             done.calls.push((verb, path.to_owned()));
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let held = if verb == "remove" { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
         let point = self.dies.filter(|point| point.call == done.calls.len());
         let Some(point) = point else {
             let result = whole();
             // A call that failed left nothing, but counts.
             match result.is_ok() {
-                true => done.note(verb, path),
+                true => done.note(verb, path, held),
                 false => done.calls.push((verb, path.to_owned())),
             }
             return result;
@@ -164,7 +163,7 @@ impl Counted {
             true => half(),
             false => drop(whole()),
         }
-        done.note(verb, path);
+        done.note(verb, path, held);
         if let Some(seed) = point.cut {
             let mut dice = Dice(seed);
             done.loose

@@ -1,0 +1,127 @@
+//! Housekeeping: takes a publish number, so that no attempt that planned before it can publish, then deletes what nothing
+//! names.
+
+use super::{audit, publish};
+use crate::config::Project;
+use chrono::{DateTime, Utc};
+use rcm_connectors::lake::{Attempt, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
+use rcm_core::{Clock, Problem, Progress};
+use serde::Serialize;
+use std::path::Path;
+
+/// What `rcm maintain` did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct MaintainReport {
+    /// 1.
+    pub schema: u32,
+    /// Whether nothing was touched.
+    pub dry_run: bool,
+    /// The number that it took; none where no file with rows or state was to go.
+    pub publish: Option<u64>,
+    /// The oldest publish that can still be read; none in a lake without one.
+    pub oldest: Option<u64>,
+    /// Files deleted.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Deletes files that no intent and no kept publish names (`[maintain] keep_publishes`). Safe to repeat, and to stop
+/// anywhere: what is left is found the next time.
+///
+/// # Errors
+/// Class `busy` where a run is at work; storage that fails; a damaged record. Nothing that a kept publish names is gone.
+pub async fn maintain(
+    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    project: &Project,
+    dry_run: bool,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+) -> Result<MaintainReport, Problem> {
+    let mut report = MaintainReport { schema: 1, dry_run, publish: None, oldest: None, files: 0, bytes: 0 };
+    let Some(lake) = Lake::existing(&project.lake)? else { return Ok(report) };
+    let keep = project.settings.keep_publishes;
+    if dry_run {
+        let Some(newest) = lake.newest().await? else { return Ok(report) };
+        tell(&mut report, &newest, keep, &unneeded(&lake, &newest, keep).await?);
+        return Ok(report);
+    }
+    drop(lake);
+    let lake = open(&project.lake)?;
+    let _lease = lake.lease()?;
+    publish::finish_what_was_begun(&lake, &[], clock, progress).await?;
+    let Some(newest) = lake.newest().await? else { return Ok(report) };
+    let files = unneeded(&lake, &newest, keep).await?;
+    tell(&mut report, &newest, keep, &files);
+    if files.is_empty() {
+        return Ok(report);
+    }
+    // Attempts of numbers before the newest one have their rows, unless they began after their number was taken.
+    for attempt in lake.attempts_below(newest.publish).await? {
+        lake.append_audit(&attempt.attempt, &[audit::abandoned(&attempt, clock.now())]).await?;
+    }
+    // Of what is only about attempts nobody reads more than their numbers.
+    if files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
+        report.publish = Some(take_number(&lake, &newest, clock.now(), progress).await?);
+    }
+    for file in &files {
+        lake.delete(&file.path).await?;
+    }
+    Ok(report)
+}
+
+async fn unneeded(lake: &Lake, newest: &Publish, keep: u64) -> Result<Vec<Unneeded>, Problem> {
+    lake.unneeded(oldest(newest, keep), newest.publish + 1).await
+}
+
+fn oldest(newest: &Publish, keep: u64) -> u64 {
+    newest.publish.saturating_sub(keep - 1).max(1)
+}
+
+fn tell(report: &mut MaintainReport, newest: &Publish, keep: u64, files: &[Unneeded]) {
+    report.oldest = Some(oldest(newest, keep));
+    report.files = files.len();
+    report.bytes = files.iter().map(|file| file.size).sum();
+}
+
+/// A publish that changes no table.
+async fn take_number(
+    lake: &Lake,
+    newest: &Publish,
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
+) -> Result<u64, Problem> {
+    let publish = newest.publish + 1;
+    let attempt = Attempt {
+        attempt: new_attempt(publish),
+        run_id: format!("maintain-{publish}"),
+        as_of: super::plan::instant(&newest.as_of).map_or(0, |at| at.timestamp_micros()),
+        started_at: now.timestamp_micros(),
+    };
+    lake.begin(&attempt).await?;
+    let record = Publish {
+        format: FORMAT,
+        publish,
+        run_id: attempt.run_id.clone(),
+        attempt: attempt.attempt.clone(),
+        bronze: Vec::new(),
+        ..newest.clone()
+    };
+    let intent =
+        Intent { commits: Vec::new(), publish: record, audit: vec![audit::maintained(&attempt, publish, now)] };
+    lake.put_intent(&intent).await?;
+    lake.complete(&intent, &[], progress).await?;
+    Ok(publish)
+}
+
+/// The report as text.
+pub fn maintained(report: &MaintainReport) -> String {
+    let Some(oldest) = report.oldest else { return "there is no lake yet: nothing to do\n".to_owned() };
+    let (files, mib) = (report.files, report.bytes as f64 / f64::from(1 << 20));
+    let did = match (files, report.dry_run) {
+        (0, _) => "nothing to delete".to_owned(),
+        (_, true) => format!("{files} files ({mib:.1} MiB) would be deleted"),
+        (_, false) => format!("{files} files ({mib:.1} MiB) deleted"),
+    };
+    format!("{did}; publishes from {oldest} on can be read\n")
+}

@@ -1,0 +1,97 @@
+//! Which points are tried, and the ledger of them.
+
+use super::disk::Point;
+use super::{Stage, kind, stages};
+use chrono::Utc;
+use std::collections::{BTreeMap, BTreeSet};
+
+const POINTS: &str = "RCM_CRASH_POINTS";
+const SEED: &str = "RCM_CRASH_SEED";
+/// Every so manieth point: `1/4` to `4/4` are all.
+const PART: &str = "RCM_CRASH_PART";
+
+/// Numbers that depend on a seed only.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+
+    /// One in three.
+    pub(super) fn third(&mut self) -> bool {
+        self.below(3) == 0
+    }
+}
+
+/// Cells of the ledger that no run can fill: other things than a lease are not locked, and a lease is no file of bytes.
+fn is_possible(verb: &str, kind: &str) -> bool {
+    match verb {
+        "open_lock" | "sign_lock" => kind == "lease",
+        "make_folder" | "sync_folder" => true,
+        _ => !["lease", "lake"].contains(&kind),
+    }
+}
+
+/// How often each verb was tried at each kind of file.
+type Ledger = BTreeMap<(String, String), usize>;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap())
+}
+
+/// Points of the stages, a sample or all; what to do at each; and a ledger of what was done.
+pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: impl Fn(&Stage, Point, &mut Dice)) {
+    let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
+    let (wanted, mut dice) = (number(POINTS, sample) as usize, Dice(seed));
+    let part = std::env::var(PART).unwrap_or_else(|_| "1/1".to_owned());
+    let (part, parts) = part.split_once('/').unwrap();
+    let [part, parts] = [part, parts].map(|n| n.parse::<usize>().unwrap());
+    println!("{name}: {SEED}={seed} repeats this sample");
+    let mut ledger = Ledger::default();
+    let started = std::time::Instant::now();
+    for stage in &stages() {
+        let mut points = stage.points(&at);
+        assert!(points.len() > 30, "{} points", points.len());
+        // A sample takes one of each kind of file, then a second one of each.
+        points.sort_by_cached_key(|_| dice.below(usize::MAX));
+        let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut rank = |point: &Point| {
+            let rank = of_kind.entry(kind(&stage.calls[point.call].1)).or_default();
+            *rank += 1;
+            *rank
+        };
+        let mut points: Vec<(usize, Point)> = points.into_iter().map(|point| (rank(&point), point)).collect();
+        points.sort_by_key(|(rank, _)| *rank);
+        points.truncate(if wanted > 0 { wanted } else { points.len() });
+        for (_, point) in points.into_iter().skip(part - 1).step_by(parts) {
+            let (verb, path) = &stage.calls[point.call];
+            *ledger
+                .entry((if point.half { "half of create" } else { *verb }.to_owned(), kind(path).to_owned()))
+                .or_default() += 1;
+            one(stage, point, &mut dice);
+        }
+    }
+    let points: usize = ledger.values().sum();
+    println!(
+        "{name}: {points} points, 0 divergences, {:.1} s a point",
+        started.elapsed().as_secs_f64() / points as f64
+    );
+    for ((verb, kind), points) in &ledger {
+        println!("{verb:14} {kind:10} {points:5}");
+    }
+    if wanted == 0 {
+        let (verbs, kinds): (BTreeSet<&String>, BTreeSet<&String>) =
+            ledger.keys().map(|(verb, kind)| (verb, kind)).unzip();
+        let cells = verbs.iter().flat_map(|verb| kinds.iter().map(move |kind| ((*verb).clone(), (*kind).clone())));
+        for cell in cells.filter(|cell| is_possible(&cell.0, &cell.1) && !ledger.contains_key(cell)) {
+            // A part of the points may miss what another part has.
+            assert!(parts > 1, "nothing was tried at {cell:?}");
+            println!("{:14} {:10}     0", cell.0, cell.1);
+        }
+    }
+}

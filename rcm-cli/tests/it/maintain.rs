@@ -1,0 +1,117 @@
+//! Housekeeping deletes what no kept publish names, and nothing else.
+
+use crate::crash::die_behind_the_intent;
+use crate::support::{DAY2, DAY3, Project, wait, walk};
+use rcm_connectors::lake::Publish;
+
+/// Day 1 and day 2 run, and a run that was killed before its intent: its files are there, nobody names them.
+fn with_orphans() -> Project {
+    let project = Project::after_day1();
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", DAY2]);
+    project.write("lake/silver/patients/0-0/00000003-0a1b2c3d.parquet", "half a file");
+    project.write("lake/silver/patients/0-0/00000002-0a1b2c3d.parquet", "half a file");
+    project.write("lake/_rcm/state/claims/00000001-0a1b2c3d-state.json", "{}");
+    project.write("lake/bronze/claims/claims/run=1/00000002-0a1b2c3d-0.parquet#77000000001", "staged");
+    project
+}
+
+/// Whether all files that a publish names can be read.
+fn is_whole(project: &Project, number: u64) -> bool {
+    let lake = project.lake();
+    let publish: Publish = wait(lake.publish(number)).unwrap().unwrap();
+    wait(async {
+        for (table, at) in publish.tables {
+            for file in lake.table_files(&table, at.version).await.unwrap().files {
+                if lake.get(&format!("{table}/{}", file.path)).await.is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    })
+}
+
+fn keep_one(project: &Project) {
+    project.edit("rcm.toml", "keep_publishes = 100", "keep_publishes = 1");
+}
+
+#[test]
+fn what_killed_runs_left_goes_and_every_kept_publish_stays_readable() {
+    let project = with_orphans();
+    let (before, live) = (walk(&project.path("lake")), project.live());
+    let dry = project.ok(&["maintain", "--dry-run"]).stdout;
+    // Three of the files that were laid down, and the records of two attempts: the third may still be at work.
+    assert!(dry.starts_with("5 files (0.0 MiB) would be deleted; publishes from 1 on"), "{dry}");
+    assert_eq!(walk(&project.path("lake")), before);
+
+    let did = project.ok(&["maintain", "--json"]).stdout;
+    let did: serde_json::Value = serde_json::from_str(&did).unwrap();
+    assert_eq!((&did["files"], &did["publish"], &did["oldest"]), (&5.into(), &3.into(), &1.into()));
+    assert_eq!(project.unnamed(), ["silver/patients/0-0/00000003-0a1b2c3d.parquet"]);
+    assert_eq!(project.live(), live);
+    assert!(is_whole(&project, 1) && is_whole(&project, 2));
+    assert_eq!(
+        project.audit(&["layer", "run_id", "status"]).iter().filter(|row| **row == "run|maintain-3|ok").count(),
+        1
+    );
+
+    // Its number is taken now; the record of the attempt that took it is all that another one adds to it.
+    project.ok(&["maintain"]);
+    assert_eq!((project.unnamed(), project.newest().unwrap().publish), (Vec::new(), 4));
+    project.ok(&["maintain"]);
+    let nothing = project.ok(&["maintain"]).stdout;
+    assert!(nothing.starts_with("nothing to delete"), "{nothing}");
+    assert_eq!(project.newest().unwrap().publish, 4);
+}
+
+#[test]
+fn past_versions_go_when_they_are_not_to_be_kept_and_the_next_run_goes_on() {
+    let project = with_orphans();
+    let history = project.history("patients");
+    keep_one(&project);
+    let did = project.ok(&["maintain"]).stdout;
+    assert!(did.contains("publishes from 2 on can be read"), "{did}");
+    assert!(is_whole(&project, 2) && !is_whole(&project, 1));
+    assert_eq!(project.history("patients"), history);
+    project.write("landing/emr/hos-a/patients.csv", project.read("landing/emr/hos-a/patients.csv") + "\n");
+    project.ok(&["run", "--as-of", DAY3]);
+    project.ok(&["run", "--full-refresh", "--as-of", "2026-07-02T00:00:00Z"]);
+    assert_eq!(project.history("patients"), history, "the bronze archive is whole");
+}
+
+#[test]
+fn an_open_intent_is_finished_first() {
+    let project = Project::after_day1();
+    project.deliver_day2();
+    die_behind_the_intent(&project, DAY2);
+    project.ok(&["maintain"]);
+    let clean = Project::after_day1();
+    clean.deliver_day2();
+    clean.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(project.live(), clean.live());
+}
+
+#[test]
+fn it_is_refused_before_anything_is_touched() {
+    let project = Project::new();
+    assert!(project.ok(&["maintain"]).stdout.contains("there is no lake yet"));
+    assert!(!project.path("lake").exists());
+    project.edit("rcm.toml", "keep_publishes = 100", "keep_publishes = 0");
+    let said = project.run(&["maintain"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("maintain.keep_publishes: the newest publish is the lake"), "{}", said.stderr);
+
+    let project = with_orphans();
+    let before = walk(&project.path("lake"));
+    let lake = project.lake();
+    let held = lake.lease().unwrap();
+    assert_eq!(project.run(&["maintain"]).code, 5);
+    assert_eq!(walk(&project.path("lake")), before);
+    drop(held);
+    // A record that cannot be read: what it names is not known.
+    project.write("lake/_rcm/publishes/00000000000000000001.json", "{}");
+    let said = project.run(&["maintain"]);
+    assert!(said.code == 1 && said.stderr.contains("the record is damaged"), "{}", said.stderr);
+    assert!(walk(&project.path("lake")).contains(&"silver/patients/0-0/00000002-0a1b2c3d.parquet".to_owned()));
+}
