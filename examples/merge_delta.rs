@@ -112,6 +112,7 @@ async fn half(half: &str, arguments: &Arguments) -> Result<Value, Box<dyn Error>
     };
     let pool = rayon::ThreadPoolBuilder::new().build()?;
     let table = HistoryTable { name: TABLE.to_owned(), keys: arguments.keys.clone(), columns: schema };
+    #[allow(clippy::disallowed_methods, reason = "a stopwatch")]
     let start = Instant::now();
     let lake = Lake::local(&arguments.table)?;
     let loaded = match &spec {
@@ -157,7 +158,9 @@ fn child(half: &str, words: &[String]) -> Result<Value, Box<dyn Error>> {
 fn run() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let arguments = arguments(&words).map_err(|e| format!("{e}\n{USAGE}"))?;
-    if let Ok(name) = std::env::var(HALF) {
+    #[allow(clippy::disallowed_methods, reason = "the parent tells the child so")]
+    let child_of = std::env::var(HALF);
+    if let Ok(name) = child_of {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         println!("{}", runtime.block_on(half(&name, &arguments))?);
         return Ok(());

@@ -127,7 +127,7 @@ mod tests {
     fn a_key_is_in_the_bucket_that_its_hash_begins_with_however_deep_the_others_are() {
         let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..500).map(|n| format!("PAT-{n}"))));
         let known = whole(&[Leaf::parse("3-5").unwrap()].into()).unwrap();
-        let numbers = number(&known, &[ids.clone()]).unwrap();
+        let numbers = number(&known, std::slice::from_ref(&ids)).unwrap();
         let deep = rcm_scd2::buckets(&[ids], 1 << DEEPEST).unwrap();
         for (number, deep) in numbers.values().iter().zip(deep.values()) {
             let (first, end) = known[*number as usize].span();
