@@ -295,3 +295,19 @@ fn a_load_of_many_batches_is_one_load() {
     assert_eq!(loaded.summary.unwrap().counts.no_op, 500);
     assert_eq!(twin.buckets().into_iter().collect::<BTreeSet<_>>().len(), 1);
 }
+
+#[test]
+fn replays_of_a_batch_are_one_version_whatever_came_in_between() {
+    let spec = Spec::feed(["id"], ["at"]).track(["value"]).build().unwrap();
+    let batch = |key: i64, at: i64| [events(&rows(key..key + 5, |key| key + at), at)];
+    let first = batch(0, 20);
+    let mut twin = Twin::new(spec, &Load::new(&first, 0));
+    twin.load(&Load::new(&first, 0));
+    for (between, publish) in [(batch(3, 30), 2), (batch(1, 10), 3)] {
+        twin.load(&Load::new(&between, 0));
+        for _ in 0..10 {
+            assert_eq!(twin.load(&Load::new(&first, 0)).publish, None);
+        }
+        assert_eq!(wait(twin.lake().newest()).unwrap().unwrap().publish, publish);
+    }
+}

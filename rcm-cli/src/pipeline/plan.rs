@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
 
     /// Whether another run took the number.
     pub(super) async fn is_lost(&self, lake: &Lake) -> bool {
-        matches!(lake.intent(self.publish).await, Ok(Some(intent)) if intent.publish.attempt != self.attempt)
+        lake.is_taken(self.publish, &self.attempt).await
     }
 
     /// The run's instant as text.

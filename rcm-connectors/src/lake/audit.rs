@@ -142,11 +142,14 @@ fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
 const TABLE: &str = "audit";
 
 impl Lake {
-    /// Appends the rows of an attempt, once: the table's `txn` of that attempt tells whether they are in.
+    /// Appends the rows of an attempt, if it has any, once: the table's `txn` of that attempt tells whether they are in.
     ///
     /// # Errors
     /// Storage that fails.
     pub async fn append_audit(&self, attempt: &str, rows: &[AuditRow]) -> Result<(), Problem> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let failed = |e: &dyn std::fmt::Display| Problem::storage(TABLE, e);
         let (path, app) = (format!("{attempt}-0.parquet"), format!("audit/{attempt}"));
         if self.audit_has(&app, self.head(TABLE).await?).await? {
@@ -164,8 +167,8 @@ impl Lake {
         let file = DataFile { path, size, rows: batches.iter().map(|batch| batch.num_rows() as u64).sum() };
         let schema = schema_json(&schema, TABLE)?.to_string();
         let id = uuid::Uuid::new_v4().to_string();
-        // Only runs under the lease append here, so a lost race is a race with oneself: look again.
-        for _ in 0..10 {
+        // Whoever loses a race lost it to one that got on: look again.
+        for _ in 0..100 {
             let head = self.head(TABLE).await?;
             if self.audit_has(&app, head).await? {
                 return Ok(());

@@ -5,7 +5,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rcm_core::progress::Silent;
+use rcm_core::{Class, Problem};
 use rcm_scd2::{IS_CURRENT, Load, Spec, Summary, VALID_FROM, VALID_TO};
+use std::collections::BTreeMap;
 
 /// A history table of a lake that has no bronze and no gold: for who wants history and no more.
 ///
@@ -56,6 +58,8 @@ pub struct Loaded {
     pub summary: Option<Summary>,
     /// The publish in which it is; none where it changed nothing.
     pub publish: Option<u64>,
+    /// Whether it finished first what another process had begun.
+    pub took_over: bool,
     /// Files of the table before.
     pub files_before: usize,
     /// Files that were written.
@@ -67,6 +71,13 @@ pub struct Loaded {
 enum Work<'a> {
     Load(&'a Spec, &'a Load<'a>, &'a dyn Weave),
     Import(&'a [RecordBatch]),
+}
+
+/// On what a load was planned.
+struct Planned<'a> {
+    publish: u64,
+    attempt: &'a str,
+    tables: BTreeMap<String, TableAt>,
 }
 
 impl Lake {
@@ -113,20 +124,51 @@ impl Lake {
         let _lease = self.lease()?;
         self.settle("_rcm/intents").await?;
         self.settle("_rcm/publishes").await?;
-        if let Some(intent) = self.open_intent().await? {
-            self.complete(&intent, &[], &Silent).await?;
+        let open = self.open_intent().await?;
+        if let Some(intent) = &open {
+            self.complete(intent, &[], &Silent).await?;
         }
         let previous = self.newest().await?;
         let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
         let attempt = new_attempt(publish);
-        let mut tables = previous.map(|p| p.tables).unwrap_or_default();
+        let planned = Planned { publish, attempt: &attempt, tables: previous.map(|p| p.tables).unwrap_or_default() };
+        match self.publish_planned(table, work, planned, as_of, now, pool).await {
+            Ok(loaded) => Ok(Loaded { took_over: open.is_some(), ..loaded }),
+            // What another process did under this one's number looks like the work of a stranger, or like loss.
+            Err(MergeError::Storage(problem))
+                if problem.class != Class::Busy && self.is_taken(publish, &attempt).await =>
+            {
+                let what = format!("another process took publish {publish}");
+                Err(Problem::new(Class::Busy, &table.name, what)
+                    .hint("load again; nothing of this load was published")
+                    .into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the number on which an attempt planned is another one's.
+    pub async fn is_taken(&self, publish: u64, attempt: &str) -> bool {
+        matches!(self.intent(publish).await, Ok(Some(intent)) if intent.publish.attempt != attempt)
+    }
+
+    async fn publish_planned(
+        &self,
+        table: &HistoryTable,
+        work: Work<'_>,
+        planned: Planned<'_>,
+        as_of: DateTime<Utc>,
+        now: DateTime<Utc>,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Loaded, MergeError> {
+        let Planned { publish, attempt, mut tables } = planned;
         let at = tables.get(&table.name).cloned().unwrap_or_default();
         let mut parts = at.state.clone();
         let mut change = self.change(&table.name, at, table.columns.clone(), false).await?;
         let keys: Vec<&str> = table.keys.iter().map(String::as_str).collect();
         // Of rows nothing but their times: the lake does not know what else may be told.
         let statistics = [VALID_FROM, VALID_TO, IS_CURRENT];
-        let mut history = self.history(&change, &mut parts, &attempt, &keys, &statistics, false).await?;
+        let mut history = self.history(&change, &mut parts, attempt, &keys, &statistics, false).await?;
         let summary = match work {
             Work::Load(spec, load, weave) => Some(history.take(spec, load, weave, true, pool).await?),
             Work::Import(rows) => {
@@ -140,6 +182,7 @@ impl Lake {
         let mut loaded = Loaded {
             summary,
             publish: None,
+            took_over: false,
             files_before: change.before.files.len(),
             files_written: change.adds.len(),
             bytes_written: change.adds.iter().map(|file| file.size).sum(),
@@ -156,7 +199,7 @@ impl Lake {
                 format: FORMAT,
                 publish,
                 run_id,
-                attempt,
+                attempt: attempt.to_owned(),
                 as_of: as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
                 tables,
                 stale: Vec::new(),
