@@ -30,10 +30,16 @@ pub(crate) fn session(lake: &Lake, schemas: &[&str]) -> Result<SessionContext, D
 }
 
 /// Tables named `layer.table`, all of one run: never a mixture of two.
-pub struct Tables(SessionContext);
+pub struct Tables {
+    context: SessionContext,
+    /// The publish that is shown.
+    pub publish: u64,
+    /// Why it is not the newest one.
+    pub damaged: Option<Problem>,
+}
 
 impl Tables {
-    /// Opens the newest publish of the lake in a folder. A table without rows is left out.
+    /// Opens the newest publish of the lake in a folder whose record is whole. A table without rows is left out.
     ///
     /// # Errors
     /// A lake without a publish, or storage that fails.
@@ -43,9 +49,10 @@ impl Tables {
                 .hint("`rcm run` first")
         };
         let lake = Lake::existing(folder)?.ok_or_else(nothing)?;
-        let publish = lake.newest().await?.ok_or_else(nothing)?;
+        let (publish, damaged) = lake.newest_whole().await?.ok_or_else(nothing)?;
         let failed = |e| Problem::storage("query", e);
-        let tables = Tables(session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?);
+        let context = session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?;
+        let tables = Tables { context, publish: publish.publish, damaged };
         for (name, at) in &publish.tables {
             let files = lake.table_files(name, at.version).await?.files;
             let urls = files.iter().map(|f| Ok(lake.url(&format!("{name}/{}", f.path))?.into()));
@@ -58,13 +65,13 @@ impl Tables {
     }
 
     async fn register(&self, name: &str, urls: Vec<String>) -> Result<(), DataFusionError> {
-        let view = self.0.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
-        self.0.register_table(name, view).map(|_| ())
+        let view = self.context.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
+        self.context.register_table(name, view).map(|_| ())
     }
 
     /// Whether a table has rows.
     pub fn has(&self, name: &str) -> bool {
-        self.0.table_exist(name).unwrap_or(false)
+        self.context.table_exist(name).unwrap_or(false)
     }
 
     /// The answer to a query.
@@ -73,7 +80,7 @@ impl Tables {
     /// SQL that cannot be run.
     pub async fn sql(&self, sql: &str) -> Result<Vec<RecordBatch>, Problem> {
         let failed = |e: DataFusionError| Problem::new(Class::Failed, "query", e.strip_backtrace());
-        self.0.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)
+        self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)
     }
 
     /// The answer as a table in text.

@@ -14,6 +14,8 @@ pub struct StatusReport {
     pub schema: u32,
     /// Number of the newest publish; none in a lake that has none.
     pub publish: Option<u64>,
+    /// Why the publish is not the newest one: the record of that is damaged.
+    pub damaged: Option<String>,
     /// Its run.
     pub run_id: Option<String>,
     /// Its instant.
@@ -49,6 +51,7 @@ pub async fn status(project: &Project) -> Result<StatusReport, Problem> {
     let mut report = StatusReport {
         schema: 1,
         publish: None,
+        damaged: None,
         run_id: None,
         as_of: None,
         last_run: None,
@@ -59,7 +62,8 @@ pub async fn status(project: &Project) -> Result<StatusReport, Problem> {
     };
     let Some(lake) = Lake::existing(&project.lake)? else { return Ok(report) };
     report.last_run = lake.last_audit().await?.map(|(run_id, status, error)| LastRun { run_id, status, error });
-    let Some(newest) = lake.newest().await? else { return Ok(report) };
+    let Some((newest, damaged)) = lake.newest_whole().await? else { return Ok(report) };
+    report.damaged = damaged.map(|problem| problem.to_string());
     for (name, at) in &newest.tables {
         report.versions.extend(at.version.map(|v| (name.clone(), v)));
         if let Some(part) = at.state.get("state") {
@@ -90,6 +94,9 @@ pub fn human(report: &StatusReport) -> String {
         return out + "nothing was published yet\n";
     };
     let _ = writeln!(out, "published  {publish}  as of {as_of}");
+    if let Some(damaged) = &report.damaged {
+        let _ = writeln!(out, "damaged    {damaged}");
+    }
     for load in &report.stale {
         let _ = writeln!(out, "stale      {load}: its last delivery failed");
     }

@@ -5,6 +5,7 @@ mod audit;
 mod bad_config;
 mod bad_input;
 mod crash;
+mod damage;
 mod demo;
 mod foreign;
 mod hospitals;

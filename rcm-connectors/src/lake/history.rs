@@ -7,6 +7,7 @@ mod bucket;
 mod leaf;
 mod write;
 
+use super::record::digested;
 use super::{Change, DataFile, Lake};
 use crate::parquet;
 use arrow::array::{ArrayRef, RecordBatch};
@@ -167,7 +168,7 @@ impl Lake {
         let leaves = leaf::whole(&known)
             .ok_or_else(|| Problem::storage(&change.table, "two of its buckets overlap: it is not as rcm left it"))?;
         let ledger = match &ledger_path {
-            Some(path) => parquet::decode(self.get(path).await?).map_err(|e| Problem::storage(path, e))?,
+            Some(path) => parquet::decode(self.get_digested(path).await?).map_err(|e| Problem::storage(path, e))?,
             None => Vec::new(),
         };
         let mut history = History {
@@ -284,9 +285,9 @@ impl History<'_> {
         self.store(written, pool.current_num_threads()).await?;
         self.settled().await?;
         if self.ledger_changed {
-            let path = self.state_path("", "ledger");
             let schema = self.ledger.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-            let bytes = parquet::encode(&schema, &self.ledger, &[]).map_err(|e| Problem::storage(&path, e))?;
+            let bytes = parquet::encode(&schema, &self.ledger, &[]).map_err(|e| Problem::storage(self.table, e))?;
+            let path = self.state_path("", "ledger", &bytes);
             self.lake.put(&path, bytes).await?;
             self.ledger_path = Some(path);
         }
@@ -316,11 +317,14 @@ impl History<'_> {
         let file = self.files.get(&leaf).map(|file| format!("{}/{}", self.table, file.path));
         let hidden = self.hidden.get(&leaf).cloned();
         async move {
-            let get = async |path: Option<String>| match path {
-                Some(path) => Ok::<_, Problem>(Some((lake.get(&path).await?, path))),
-                None => Ok(None),
-            };
-            Ok(Lies { leaf, file: get(file).await?, hidden: get(hidden).await? })
+            let mut lies = Lies { leaf, file: None, hidden: None };
+            if let Some(path) = file {
+                lies.file = Some((lake.get(&path).await?, path));
+            }
+            if let Some(path) = hidden {
+                lies.hidden = Some((lake.get_digested(&path).await?, path));
+            }
+            Ok(lies)
         }
     }
 
@@ -353,9 +357,9 @@ impl History<'_> {
         Ok(())
     }
 
-    fn state_path(&self, folder: &str, name: &str) -> String {
+    fn state_path(&self, folder: &str, name: &str, bytes: &[u8]) -> String {
         let table = self.table.rsplit('/').next().unwrap_or(self.table);
-        format!("_rcm/state/{table}/{folder}{}-{name}.parquet", self.attempt)
+        digested(&format!("_rcm/state/{table}/{folder}{}-{name}", self.attempt), "parquet", bytes)
     }
 
     /// Files that did not lie in the folder of their bucket: their rows are held, with the buckets that they belong to.

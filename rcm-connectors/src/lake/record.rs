@@ -104,6 +104,24 @@ pub(super) fn unseal<T: for<'a> Deserialize<'a>>(bytes: &[u8], place: &str) -> R
     serde_json::from_str(&sealed.body).map_err(|_| damaged("it was written by another version of rcm"))
 }
 
+/// A path that carries a digest of what it holds, so that a damaged part is known: `<stem>-<digest>.<ending>`.
+pub(super) fn digested(stem: &str, ending: &str, bytes: &[u8]) -> String {
+    format!("{stem}-{}.{ending}", &sha256(bytes)[..16])
+}
+
+impl Lake {
+    /// Reads a part whose path is [`digested`].
+    pub(super) async fn get_digested(&self, path: &str) -> Result<bytes::Bytes, Problem> {
+        let bytes = self.get(path).await?;
+        let stem = path.rsplit_once('.').and_then(|(path, ending)| Some((path.rsplit_once('-')?.0, ending)));
+        match stem.is_some_and(|(stem, ending)| digested(stem, ending, &bytes) == path) {
+            true => Ok(bytes),
+            false => Err(Problem::new(Class::Failed, path, "the part is damaged: its digest does not match")
+                .hint("restore the file from a backup of the lake; nothing was changed")),
+        }
+    }
+}
+
 fn known_format(format: u32, place: &str) -> Result<(), Problem> {
     match format {
         FORMAT => Ok(()),
@@ -130,6 +148,23 @@ impl Lake {
             Some(number) => self.publish(number).await,
             None => Ok(None),
         }
+    }
+
+    /// The newest publish whose record is whole, for a reader, and what is wrong with a newer one; none in a lake that has
+    /// no such publish. (A run goes on from the newest one, or not at all.)
+    ///
+    /// # Errors
+    /// Storage that cannot be listed; no record that is whole.
+    pub async fn newest_whole(&self) -> Result<Option<(Publish, Option<Problem>)>, Problem> {
+        let mut wrong = None;
+        for number in (1..=self.newest_number("_rcm/publishes").await?.unwrap_or(0)).rev() {
+            match self.publish(number).await {
+                Ok(Some(publish)) => return Ok(Some((publish, wrong))),
+                Ok(None) => {}
+                Err(problem) => wrong = wrong.or(Some(problem)),
+            }
+        }
+        wrong.map_or(Ok(None), Err)
     }
 
     /// A publish by its number; none where there is none.

@@ -44,8 +44,8 @@ impl Written {
     pub(super) fn hidden(&mut self, history: &History<'_>, leaf: Leaf, rows: &[RecordBatch]) -> Result<(), Problem> {
         self.without_hidden.push(leaf);
         let Some(first) = rows.iter().find(|batch| batch.num_rows() > 0) else { return Ok(()) };
-        let path = history.state_path(&format!("{leaf}/"), "hidden");
-        let bytes = parquet::encode(first.schema_ref(), rows, &[]).map_err(|e| Problem::storage(&path, e))?;
+        let bytes = parquet::encode(first.schema_ref(), rows, &[]).map_err(|e| Problem::storage(history.table, e))?;
+        let path = history.state_path(&format!("{leaf}/"), "hidden", &bytes);
         self.puts.push((path.clone(), bytes.into()));
         self.hidden.push((leaf, path));
         Ok(())
