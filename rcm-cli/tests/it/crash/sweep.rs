@@ -47,18 +47,20 @@ fn number(name: &str, default: u64) -> u64 {
 /// Points of the stages, a sample or all; what to do at each; and a ledger of what was done.
 pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: impl Fn(&Stage, Point, &mut Dice)) {
     let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
-    let (wanted, mut dice) = (number(POINTS, sample) as usize, Dice(seed));
+    let wanted = number(POINTS, sample) as usize;
     let part = std::env::var(PART).unwrap_or_else(|_| "1/1".to_owned());
     let (part, parts) = part.split_once('/').unwrap();
     let [part, parts] = [part, parts].map(|n| n.parse::<usize>().unwrap());
     println!("{name}: {SEED}={seed} repeats this sample");
     let mut ledger = Ledger::default();
     let started = std::time::Instant::now();
-    for stage in &stages() {
+    for (number, stage) in stages().iter().enumerate() {
+        // The order of a stage's points is that of all parts.
+        let mut order = Dice(seed.wrapping_add(number as u64));
         let mut points = stage.points(&at);
         assert!(points.len() > 30, "{} points", points.len());
         // A sample takes one of each kind of file, then a second one of each.
-        points.sort_by_cached_key(|_| dice.below(usize::MAX));
+        points.sort_by_cached_key(|_| order.below(usize::MAX));
         let mut of_kind: BTreeMap<&str, usize> = BTreeMap::new();
         let mut rank = |point: &Point| {
             let rank = of_kind.entry(kind(&stage.calls[point.call].1)).or_default();
@@ -73,7 +75,8 @@ pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: imp
             *ledger
                 .entry((if point.half { "half of create" } else { *verb }.to_owned(), kind(path).to_owned()))
                 .or_default() += 1;
-            one(stage, point, &mut dice);
+            let chance = seed.wrapping_add(point.call as u64) << 1 | u64::from(point.half);
+            one(stage, point, &mut Dice(chance));
         }
     }
     let points: usize = ledger.values().sum();
