@@ -20,6 +20,7 @@
 mod attempt;
 mod audit;
 mod change;
+mod checkpoint;
 mod delta;
 mod disk;
 mod foreign;
@@ -36,6 +37,7 @@ mod store;
 pub use attempt::Attempt;
 pub use audit::{AuditRow, audit_schema};
 pub use change::{By, Change};
+pub use checkpoint::{Checkpoint, Checkpoints};
 pub use delta::{DataFile, TableFiles};
 pub use disk::{Disk, Os};
 pub use foreign::Foreign;

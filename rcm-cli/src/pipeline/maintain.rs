@@ -4,7 +4,7 @@
 use super::{audit, publish};
 use crate::config::Project;
 use chrono::{DateTime, Utc};
-use rcm_connectors::lake::{Attempt, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
+use rcm_connectors::lake::{Attempt, Checkpoints, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
 use rcm_core::{Clock, Problem, Progress};
 use serde::Serialize;
 use std::path::Path;
@@ -20,6 +20,8 @@ pub struct MaintainReport {
     pub publish: Option<u64>,
     /// The oldest publish that can still be read; none in a lake without one.
     pub oldest: Option<u64>,
+    /// Checkpoints written.
+    pub checkpoints: usize,
     /// Files deleted.
     pub files: usize,
     /// Their bytes.
@@ -38,12 +40,14 @@ pub async fn maintain(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<MaintainReport, Problem> {
-    let mut report = MaintainReport { schema: 1, dry_run, publish: None, oldest: None, files: 0, bytes: 0 };
+    let mut report =
+        MaintainReport { schema: 1, dry_run, publish: None, oldest: None, checkpoints: 0, files: 0, bytes: 0 };
     let Some(lake) = Lake::existing(&project.lake)? else { return Ok(report) };
     let keep = project.settings.keep_publishes;
     if dry_run {
         let Some(newest) = lake.newest().await? else { return Ok(report) };
-        tell(&mut report, &newest, keep, &unneeded(&lake, &newest, keep).await?);
+        let mut checkpoints = newest.checkpoints.clone();
+        tell(&mut report, &newest, keep, &unneeded(&lake, &newest, keep, &mut checkpoints).await?);
         return Ok(report);
     }
     drop(lake);
@@ -51,18 +55,18 @@ pub async fn maintain(
     let _lease = lake.lease()?;
     publish::finish_what_was_begun(&lake, &[], clock, progress).await?;
     let Some(newest) = lake.newest().await? else { return Ok(report) };
-    let files = unneeded(&lake, &newest, keep).await?;
+    let mut checkpoints = newest.checkpoints.clone();
+    report.checkpoints = write_checkpoints(&lake, &newest, &mut checkpoints).await?;
+    let files = unneeded(&lake, &newest, keep, &mut checkpoints).await?;
     tell(&mut report, &newest, keep, &files);
-    if files.is_empty() {
-        return Ok(report);
-    }
     // Attempts of numbers before the newest one have their rows, unless they began after their number was taken.
     for attempt in lake.attempts_below(newest.publish).await? {
         lake.append_audit(&attempt.attempt, &[audit::abandoned(&attempt, clock.now())]).await?;
     }
     // Of what is only about attempts nobody reads more than their numbers.
-    if files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
-        report.publish = Some(take_number(&lake, &newest, clock.now(), progress).await?);
+    if report.checkpoints > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
+        let kept = Publish { checkpoints, ..newest };
+        report.publish = Some(take_number(&lake, &kept, clock.now(), progress).await?);
     }
     for file in &files {
         lake.delete(&file.path).await?;
@@ -70,8 +74,28 @@ pub async fn maintain(
     Ok(report)
 }
 
-async fn unneeded(lake: &Lake, newest: &Publish, keep: u64) -> Result<Vec<Unneeded>, Problem> {
-    lake.unneeded(oldest(newest, keep), newest.publish + 1).await
+async fn unneeded(
+    lake: &Lake,
+    newest: &Publish,
+    keep: u64,
+    checkpoints: &mut Checkpoints,
+) -> Result<Vec<Unneeded>, Problem> {
+    lake.unneeded(oldest(newest, keep), newest.publish + 1, checkpoints).await
+}
+
+/// Checkpoints of the published versions, where many commits came since the last ones, and of the audit table.
+async fn write_checkpoints(lake: &Lake, newest: &Publish, all: &mut Checkpoints) -> Result<usize, Problem> {
+    let mut tables: Vec<(&str, Option<u64>)> = newest.tables.iter().map(|(table, at)| (&**table, at.version)).collect();
+    tables.push(("audit", lake.head("audit").await?));
+    let mut written = 0;
+    for (table, version) in tables {
+        let Some(version) = version else { continue };
+        if let Some(checkpoint) = lake.checkpoint(table, version).await? {
+            all.entry(table.to_owned()).or_default().push(checkpoint);
+            written += 1;
+        }
+    }
+    Ok(written)
 }
 
 fn oldest(newest: &Publish, keep: u64) -> u64 {
@@ -123,5 +147,9 @@ pub fn maintained(report: &MaintainReport) -> String {
         (_, true) => format!("{files} files ({mib:.1} MiB) would be deleted"),
         (_, false) => format!("{files} files ({mib:.1} MiB) deleted"),
     };
-    format!("{did}; publishes from {oldest} on can be read\n")
+    let checkpoints = match report.checkpoints {
+        0 => String::new(),
+        n => format!("{n} checkpoints written; "),
+    };
+    format!("{checkpoints}{did}; publishes from {oldest} on can be read\n")
 }

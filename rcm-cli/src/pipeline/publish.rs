@@ -93,6 +93,7 @@ pub(super) async fn publish(
             as_of: plan.as_of_text(),
             tables: at,
             stale: stale.into_iter().collect(),
+            checkpoints: plan.previous.as_ref().map(|p| p.checkpoints.clone()).unwrap_or_default(),
             bronze: tables.iter().flat_map(|t| t.bronze.iter().cloned()).collect(),
         },
         audit: audit::rows(report, Some(plan.publish), clock.now()),

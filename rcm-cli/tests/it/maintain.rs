@@ -115,3 +115,56 @@ fn it_is_refused_before_anything_is_touched() {
     assert!(said.code == 1 && said.stderr.contains("the record is damaged"), "{}", said.stderr);
     assert!(walk(&project.path("lake")).contains(&"silver/patients/0-0/00000002-0a1b2c3d.parquet".to_owned()));
 }
+
+/// Runs that each bring another patient.
+fn runs(project: &Project, days: std::ops::Range<u32>) {
+    let file = "landing/emr/hos-a/patients.csv";
+    for day in days {
+        let text = project.read(file);
+        let (_, rest) = text.lines().nth(1).unwrap().split_once(',').unwrap();
+        project.write(file, format!("{}\nPAT-9000{day:02},{rest}\n", text.trim_end()));
+        project.ok(&["run", "--as-of", &format!("2026-07-{day:02}T00:00:00Z")]);
+    }
+}
+
+#[test]
+fn a_long_log_gets_checkpoints_and_loses_its_beginning() {
+    const LOG: &str = "lake/silver/patients/_delta_log";
+    let project = Project::after_day1();
+    keep_one(&project);
+    let log = |ending: &str| -> Vec<String> {
+        walk(&project.path(LOG)).into_iter().filter_map(|name| Some(name.strip_suffix(ending)?.to_owned())).collect()
+    };
+    let audit = |project: &Project| project.audit(&["layer", "run_id", "table_name", "status"]).len();
+
+    runs(&project, 1..11);
+    let (rows, attempts) = (project.history("patients"), audit(&project));
+    let said = project.ok(&["maintain"]).stdout;
+    assert!(said.contains(" checkpoints written; "), "{said}");
+    assert_eq!(log(".checkpoint.parquet"), ["00000000000000000010"]);
+    assert_eq!(log(".json").len(), 11, "one checkpoint alone is not built on");
+    assert_eq!((project.history("patients"), audit(&project)), (rows, attempts + 1));
+    assert_eq!(project.newest().unwrap().checkpoints["silver/patients"][0].version, 10);
+
+    runs(&project, 11..21);
+    let (rows, attempts) = (project.history("patients"), audit(&project));
+    project.ok(&["maintain"]);
+    assert_eq!(log(".checkpoint.parquet"), ["00000000000000000010", "00000000000000000020"]);
+    assert_eq!(log(".json").first().map(String::as_str), Some("00000000000000000010"));
+    assert_eq!((project.history("patients"), audit(&project)), (rows.clone(), attempts + 1));
+
+    // One that is not what the record says is as if it were not there.
+    let damage = |version: u32| {
+        let path = format!("{LOG}/{version:020}.checkpoint.parquet");
+        let mut bytes = std::fs::read(project.path(&path)).unwrap();
+        bytes[100] ^= 1;
+        project.write(&path, bytes);
+    };
+    damage(20);
+    assert_eq!(project.history("patients"), rows);
+    runs(&project, 21..22);
+    damage(10);
+    let said = project.run(&["run", "--as-of", "2026-07-30T00:00:00Z", "--select", "patients", "--full-refresh"]);
+    assert!(said.code == 1 && said.stderr.contains("cannot be read"), "{}: {}", said.code, said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}

@@ -195,7 +195,7 @@ impl Lake {
     async fn audit_has(&self, app: &str, head: Option<u64>) -> Result<bool, Problem> {
         let Some(head) = head else { return Ok(false) };
         let failed = |e| Problem::storage(TABLE, e);
-        let mut delta = DeltaTable::new(self.log(TABLE)?);
+        let mut delta = DeltaTable::new(self.log_at(TABLE, head).await?);
         delta.load_version(head).await.map_err(failed)?;
         let state = delta.snapshot().map_err(failed)?;
         Ok(state.transaction_version(delta.log_store().as_ref(), app).await.map_err(failed)?.is_some())

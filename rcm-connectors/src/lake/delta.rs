@@ -2,7 +2,6 @@
 
 use super::Lake;
 use arrow::datatypes::{DataType, Field, Schema};
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::{DeltaTable, DeltaTableError};
 use rcm_core::{Class, Problem};
 use serde_json::{Value, json};
@@ -114,16 +113,6 @@ fn type_json(data_type: &DataType, column: &str, table: &str) -> Result<Value, P
 }
 
 impl Lake {
-    /// The log of a table.
-    ///
-    /// # Errors
-    /// A path that is none.
-    pub(super) fn log(&self, table: &str) -> Result<LogStoreRef, Problem> {
-        // The scheme only chooses deltalake's plain log store; every byte goes through our store, which is rooted here.
-        let url = url::Url::parse(&format!("memory:///{table}/")).map_err(|e| Problem::storage(table, e))?;
-        logstore_with(self.object_store(), &url, StorageConfig::default()).map_err(|e| Problem::storage(table, e))
-    }
-
     /// The live files of a table at the version that a publish names.
     ///
     /// # Errors
@@ -134,8 +123,15 @@ impl Lake {
             Problem::new(Class::Failed, table, format!("version {version} cannot be read: {e}"))
                 .hint("the table's log was changed by somebody else; `rcm run --full-refresh` rebuilds it from bronze")
         };
-        let mut delta = DeltaTable::new(self.log(table)?);
-        delta.load_version(version).await.map_err(failed)?;
+        let mut delta = DeltaTable::new(self.log_at(table, version).await?);
+        if let Err(error) = delta.load_version(version).await {
+            // Maintenance may have cut the log since this handle learned where it can be entered.
+            if !self.refresh().await {
+                return Err(failed(error));
+            }
+            delta = DeltaTable::new(self.log_at(table, version).await?);
+            delta.load_version(version).await.map_err(failed)?;
+        }
         let state = delta.snapshot().map_err(failed)?;
         if state.log_data().iter().any(|file| file.deletion_vector_descriptor().is_some()) {
             let what = "has deletion vectors, which this lake does not write";

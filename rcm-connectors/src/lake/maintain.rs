@@ -1,7 +1,7 @@
 //! Files that nothing needs any more: what killed attempts left, and what only publishes name that nobody keeps.
 
 use super::foreign::commit_path;
-use super::{Lake, Publish, TableAt};
+use super::{Checkpoints, Lake, Publish, TableAt};
 use rcm_core::{Class, Problem};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -21,17 +21,28 @@ struct Named {
     paths: HashSet<String>,
     /// Tables of which that cannot be told, because others made them anew: nothing of them goes.
     unclear: Vec<String>,
+    /// Table → the version from which on its log is needed.
+    logs: BTreeMap<String, u64>,
 }
 
 impl Lake {
     /// Files that no publish from number `oldest` on names, written by attempts that planned on a number below `below`:
     /// none of these can publish any more, once `below` is taken. Only files with the name of an attempt are told, and what
-    /// was left under staging names; bronze files that count for a table are named by it.
+    /// was left under staging names; bronze files that count for a table are named by it. Of a log, what lies before the
+    /// last two checkpoints, as far as the oldest publish does not need it: `checkpoints` is left with what stays.
     ///
     /// # Errors
     /// Storage that fails, a damaged record.
-    pub async fn unneeded(&self, oldest: u64, below: u64) -> Result<Vec<Unneeded>, Problem> {
-        let named = self.named(oldest, below).await?;
+    pub async fn unneeded(
+        &self,
+        oldest: u64,
+        below: u64,
+        checkpoints: &mut Checkpoints,
+    ) -> Result<Vec<Unneeded>, Problem> {
+        let named = self.named(oldest, below, checkpoints).await?;
+        for (table, bound) in &named.logs {
+            checkpoints.entry(table.clone()).or_default().retain(|checkpoint| checkpoint.version >= *bound);
+        }
         let (local, place) = (self.on_disk().clone(), self.folder().to_owned());
         let walk = tokio::task::spawn_blocking(move || local.walk(&place)).await;
         let files = walk.map_err(|e| Problem::storage("lake", e))?.map_err(|e| Problem::storage("lake", e))?;
@@ -52,7 +63,7 @@ impl Lake {
         }
     }
 
-    async fn named(&self, oldest: u64, below: u64) -> Result<Named, Problem> {
+    async fn named(&self, oldest: u64, below: u64, checkpoints: &Checkpoints) -> Result<Named, Problem> {
         let mut named = Named::default();
         let mut tables: BTreeMap<String, Vec<TableAt>> = BTreeMap::new();
         for number in oldest..below {
@@ -74,9 +85,18 @@ impl Lake {
             }
             ats.retain(|at| at.version.is_some());
             ats.sort_by_key(|at| at.version);
+            if let Some(bound) =
+                ats.first().and_then(|at| at.version).and_then(|oldest| bound(checkpoints, &table, oldest))
+            {
+                named.logs.insert(table.clone(), bound);
+            }
             self.name_files(&table, ats, &mut named).await?;
         }
-        let audit = self.table_files("audit", self.head("audit").await?).await?;
+        let head = self.head("audit").await?;
+        named
+            .logs
+            .extend(head.and_then(|head| bound(checkpoints, "audit", head)).map(|bound| ("audit".to_owned(), bound)));
+        let audit = self.table_files("audit", head).await?;
         named.paths.extend(audit.files.into_iter().map(|file| format!("audit/{}", file.path)));
         Ok(named)
     }
@@ -101,6 +121,20 @@ impl Lake {
     }
 }
 
+/// The version before which a log is not needed: that of the last but one checkpoint, or of the one by which the oldest
+/// kept version is read.
+fn bound(checkpoints: &Checkpoints, table: &str, oldest: u64) -> Option<u64> {
+    let versions = checkpoints.get(table)?.iter().map(|checkpoint| checkpoint.version);
+    let last_but_one = versions.clone().rev().nth(1)?;
+    Some(last_but_one.min(versions.filter(|version| *version <= oldest).max()?))
+}
+
+/// The version of a file of a log.
+fn version_of(name: &str) -> Option<u64> {
+    let (version, ending) = name.split_once('.')?;
+    (version.len() == 20 && ["json", "checkpoint.parquet"].contains(&ending)).then(|| version.parse().ok())?
+}
+
 impl Named {
     fn lets_go(&self, path: &str, below: u64) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -114,8 +148,11 @@ impl Named {
             // A log's own numbers say nothing of attempts; who lost a staged commit writes it again.
             return is_old || path.contains("/_delta_log/");
         }
-        if path.contains("/_delta_log/") || self.unclear.iter().any(|table| path.starts_with(table)) {
+        if self.unclear.iter().any(|table| path.starts_with(table)) {
             return false;
+        }
+        if let Some((table, _)) = path.split_once("/_delta_log/") {
+            return self.logs.get(table).zip(version_of(name)).is_some_and(|(bound, version)| version < *bound);
         }
         is_old && is_of_attempt(name) && !self.paths.contains(path)
     }
@@ -135,12 +172,30 @@ fn is_of_attempt(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lake::Checkpoint;
+
+    #[test]
+    fn a_log_is_needed_from_the_last_but_one_checkpoint_on_and_from_before_the_oldest_publish() {
+        let at = |versions: &[u64]| {
+            let one = |version: &u64| Checkpoint { version: *version, sha256: String::new() };
+            Checkpoints::from([("t".to_owned(), versions.iter().map(one).collect())])
+        };
+        assert_eq!(bound(&at(&[]), "t", 40), None);
+        assert_eq!(bound(&at(&[10]), "t", 40), None);
+        assert_eq!(bound(&at(&[10, 20]), "t", 40), Some(10));
+        assert_eq!(bound(&at(&[10, 20, 30]), "t", 40), Some(20));
+        assert_eq!(bound(&at(&[10, 20, 30]), "t", 20), Some(20));
+        assert_eq!(bound(&at(&[10, 20, 30]), "t", 19), Some(10));
+        assert_eq!(bound(&at(&[10, 20, 30]), "t", 9), None);
+        assert_eq!(bound(&at(&[10, 20, 30]), "u", 40), None);
+    }
 
     #[test]
     fn what_goes_is_of_attempts_that_planned_before_and_named_by_nobody() {
         let named = Named {
             paths: HashSet::from(["silver/a/0-0/00000002-0a1b2c3d.parquet".to_owned()]),
             unclear: vec!["silver/b/".to_owned()],
+            logs: BTreeMap::from([("gold/c".to_owned(), 20)]),
         };
         for (path, goes) in [
             ("silver/a/0-0/00000002-0a1b2c3d.parquet", false),
@@ -157,6 +212,12 @@ mod tests {
             ("silver/a/_delta_log/00000000000000000007.json", false),
             ("silver/a/_delta_log/00000000000000000007.json#12", true),
             ("silver/a/0-0/00000003-0a1b2c3e.parquet#12", false),
+            ("gold/c/_delta_log/00000000000000000019.json", true),
+            ("gold/c/_delta_log/00000000000000000020.json", false),
+            ("gold/c/_delta_log/00000000000000000010.checkpoint.parquet", true),
+            ("gold/c/_delta_log/00000000000000000020.checkpoint.parquet", false),
+            ("gold/c/_delta_log/00000000000000000010.checkpoint.0000000001.0000000002.parquet", false),
+            ("gold/c/_delta_log/_last_checkpoint", false),
             ("silver/a/part-0.parquet", false),
             ("_rcm/lock", false),
             ("silver/a/0-0/00000001-0a1b2c3ef.parquet", false),

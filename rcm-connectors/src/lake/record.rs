@@ -1,6 +1,6 @@
 //! The two records that make a run count: intent and publish.
 
-use super::{AuditRow, Lake};
+use super::{AuditRow, Checkpoints, Lake};
 use crate::files::sha256;
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub struct Publish {
     pub tables: BTreeMap<String, TableAt>,
     /// Loads whose last delivery failed: what they feed stands as it did before.
     pub stale: Vec<String>,
+    /// Checkpoints of the tables' logs, the audit table's included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checkpoints: Checkpoints,
     /// Bronze files that the run added to those that count; all of them stand in the tables' state.
     #[serde(default)]
     pub bronze: Vec<String>,
@@ -176,6 +179,7 @@ impl Lake {
         let Some(bytes) = self.find(&path).await? else { return Ok(None) };
         let publish: Publish = unseal(&bytes, &path)?;
         known_format(publish.format, &path)?;
+        self.knows_checkpoints(&publish);
         Ok(Some(publish))
     }
 

@@ -7,7 +7,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rcm_core::progress::Silent;
 use rcm_core::{Class, Problem};
 use rcm_scd2::{IS_CURRENT, Load, Spec, Summary, VALID_FROM, VALID_TO};
-use std::collections::BTreeMap;
 
 /// A history table of a lake that has no bronze and no gold: for who wants history and no more.
 ///
@@ -77,7 +76,7 @@ enum Work<'a> {
 struct Planned<'a> {
     publish: u64,
     attempt: &'a str,
-    tables: BTreeMap<String, TableAt>,
+    previous: Option<Publish>,
 }
 
 impl Lake {
@@ -131,7 +130,7 @@ impl Lake {
         let previous = self.newest().await?;
         let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
         let attempt = new_attempt(publish);
-        let planned = Planned { publish, attempt: &attempt, tables: previous.map(|p| p.tables).unwrap_or_default() };
+        let planned = Planned { publish, attempt: &attempt, previous };
         match self.publish_planned(table, work, planned, as_of, now, pool).await {
             Ok(loaded) => Ok(Loaded { took_over: open.is_some(), ..loaded }),
             // What another process did under this one's number looks like the work of a stranger, or like loss.
@@ -161,7 +160,8 @@ impl Lake {
         now: DateTime<Utc>,
         pool: &rayon::ThreadPool,
     ) -> Result<Loaded, MergeError> {
-        let Planned { publish, attempt, mut tables } = planned;
+        let Planned { publish, attempt, previous } = planned;
+        let (mut tables, checkpoints) = previous.map(|p| (p.tables, p.checkpoints)).unwrap_or_default();
         let at = tables.get(&table.name).cloned().unwrap_or_default();
         let mut parts = at.state.clone();
         let mut change = self.change(&table.name, at, table.columns.clone(), false).await?;
@@ -203,6 +203,7 @@ impl Lake {
                 as_of: as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
                 tables,
                 stale: Vec::new(),
+                checkpoints,
                 bronze: Vec::new(),
             },
             audit: Vec::new(),

@@ -2,12 +2,13 @@
 
 use super::disk::{Disk, Os};
 use super::local::LocalStore;
+use super::{Checkpoint, Checkpoints, Publish};
 use bytes::Bytes;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use rcm_core::{Class, Problem};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
 /// A lake, opened. Paths are relative to it, with `/` between folders.
@@ -17,6 +18,8 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     local: LocalStore,
     folder: PathBuf,
+    /// Those of the newest publish that was read.
+    checkpoints: Arc<Mutex<(u64, Checkpoints)>>,
 }
 
 impl Lake {
@@ -39,7 +42,7 @@ impl Lake {
         };
         let local = LocalStore::new(folder, disk).map_err(|e| cannot(&e))?;
         let folder = folder.canonicalize().map_err(|e| cannot(&e))?;
-        Ok(Lake { store: Arc::new(local.clone()), local, folder })
+        Ok(Lake { store: Arc::new(local.clone()), local, folder, checkpoints: Arc::default() })
     }
 
     /// Opens a lake that is there, without making anything; none where there is no lake.
@@ -53,6 +56,22 @@ impl Lake {
     /// The folder of a local lake.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    pub(super) fn knows_checkpoints(&self, publish: &Publish) {
+        let mut known = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        if publish.publish > known.0 {
+            *known = (publish.publish, publish.checkpoints.clone());
+        }
+    }
+
+    pub(super) fn known_publish(&self) -> u64 {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(super) fn known_checkpoints(&self, table: &str) -> Vec<Checkpoint> {
+        let known = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1.get(table).cloned().unwrap_or_default()
     }
 
     pub(super) fn on_disk(&self) -> &LocalStore {

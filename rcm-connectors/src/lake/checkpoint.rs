@@ -1,0 +1,187 @@
+//! Checkpoints of logs: written by maintenance, named with their digest by publish records, and read only if that matches.
+//!
+//! Of 200 bits flipped in a checkpoint 93 change the list of files without an error: what deltalake reads goes through
+//! [`Shown`], which hides every checkpoint but one whose bytes are known.
+
+use super::Lake;
+use crate::files::sha256;
+use deltalake::checkpoints::create_checkpoint;
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::{DeltaTable, DeltaTableError};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+use rcm_core::Problem;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A log gets a checkpoint when so many commits came since the last one.
+const EVERY: u64 = 10;
+
+/// A checkpoint that a publish record names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The version that it is of.
+    pub version: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// Table → its checkpoints, in order of their versions.
+pub type Checkpoints = BTreeMap<String, Vec<Checkpoint>>;
+
+impl Lake {
+    /// The log of a table, as it is read at a version.
+    pub(super) async fn log_at(&self, table: &str, version: u64) -> Result<LogStoreRef, Problem> {
+        Ok(self.shown_at(table, version).await?.1)
+    }
+
+    /// The log of a table, to write to.
+    pub(super) fn log(&self, table: &str) -> Result<LogStoreRef, Problem> {
+        Ok(self.shown(table, None)?.1)
+    }
+
+    /// With the newest checkpoint up to a version that is what its record says.
+    async fn shown_at(&self, table: &str, version: u64) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
+        if self.known_publish() == 0 {
+            self.refresh().await;
+        }
+        for checkpoint in self.known_checkpoints(table).iter().rev().filter(|known| known.version <= version) {
+            let path = checkpoint_path(table, checkpoint.version);
+            if self.find(&path).await?.is_some_and(|bytes| sha256(&bytes) == checkpoint.sha256) {
+                return self.shown(table, Some(&path));
+            }
+        }
+        self.shown(table, None)
+    }
+
+    /// Learns which checkpoints the newest publish names; whether that is another one than was known.
+    pub(super) async fn refresh(&self) -> bool {
+        let before = self.known_publish();
+        self.newest_whole().await.is_ok() && self.known_publish() != before
+    }
+
+    fn shown(&self, table: &str, checkpoint: Option<&str>) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
+        let checkpoint = checkpoint.map(|path| path.split('/').collect());
+        let shown = Arc::new(Shown { lake: self.object_store(), checkpoint, written: InMemory::new() });
+        // The scheme only chooses deltalake's plain log store; every byte goes through our store, which is rooted here.
+        let url = url::Url::parse(&format!("memory:///{table}/")).map_err(|e| Problem::storage(table, e))?;
+        let store: Arc<dyn ObjectStore> = shown.clone();
+        let log = logstore_with(store, &url, StorageConfig::default()).map_err(|e| Problem::storage(table, e))?;
+        Ok((shown, log))
+    }
+
+    /// Writes a checkpoint where one is due: many commits came since the last one. Nothing is written over: where another
+    /// one stands already, it is taken if it is the same, else left alone.
+    ///
+    /// # Errors
+    /// Storage that fails; a log that cannot be read.
+    pub async fn checkpoint(&self, table: &str, version: u64) -> Result<Option<Checkpoint>, Problem> {
+        let last = self.known_checkpoints(table).last().map_or(0, |last| last.version);
+        if version < last + EVERY {
+            return Ok(None);
+        }
+        let failed = |e: DeltaTableError| Problem::storage(table, e);
+        let (shown, log) = self.shown_at(table, version).await?;
+        let mut delta = DeltaTable::new(log);
+        delta.load_version(version).await.map_err(failed)?;
+        create_checkpoint(&delta, None).await.map_err(failed)?;
+        let path = checkpoint_path(table, version);
+        let written = shown.written.get(&path.split('/').collect()).await.map_err(|e| Problem::storage(&path, e))?;
+        let bytes = written.bytes().await.map_err(|e| Problem::storage(&path, e))?;
+        self.put_if_absent(&path, bytes.clone()).await?;
+        let is_it = self.get(&path).await? == bytes;
+        Ok(is_it.then(|| Checkpoint { version, sha256: sha256(&bytes) }))
+    }
+}
+
+/// Where the checkpoint of a version lies.
+pub(super) fn checkpoint_path(table: &str, version: u64) -> String {
+    format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
+}
+
+fn is_checkpoint(path: &Path) -> bool {
+    let name = path.filename().unwrap_or_default();
+    path.as_ref().contains("/_delta_log/") && (name.contains(".checkpoint") || name == "_last_checkpoint")
+        || path.as_ref().contains("/_delta_log/_sidecars/")
+}
+
+/// The lake, with one checkpoint at most; those that are written stay in memory.
+#[derive(Debug)]
+struct Shown {
+    lake: Arc<dyn ObjectStore>,
+    checkpoint: Option<Path>,
+    written: InMemory,
+}
+
+impl Shown {
+    fn hides(&self, path: &Path) -> bool {
+        is_checkpoint(path) && self.checkpoint.as_ref() != Some(path)
+    }
+
+    fn filtered(&self, listing: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let shown = self.checkpoint.clone();
+        let stays = move |meta: &Result<ObjectMeta>| {
+            let hidden = meta.as_ref().is_ok_and(|m| is_checkpoint(&m.location) && shown.as_ref() != Some(&m.location));
+            std::future::ready(!hidden)
+        };
+        listing.filter(stays).boxed()
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lake.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Shown {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        if !is_checkpoint(location) {
+            return self.lake.put_opts(location, payload, opts).await;
+        }
+        self.written.put_opts(location, payload, opts).await
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.lake.put_multipart_opts(at, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.hides(location) {
+            true => self.written.get_opts(location, options).await,
+            false => self.lake.get_opts(location, options).await,
+        }
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.lake.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.filtered(self.lake.list(prefix))
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.filtered(self.lake.list_with_offset(prefix, offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let mut listing = self.lake.list_with_delimiter(prefix).await?;
+        listing.objects.retain(|object| !self.hides(&object.location));
+        Ok(listing)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.lake.copy_opts(from, to, options).await
+    }
+}
