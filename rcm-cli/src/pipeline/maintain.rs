@@ -55,14 +55,15 @@ pub async fn maintain(
     let _lease = lake.lease()?;
     publish::finish_what_was_begun(&lake, &[], clock, progress).await?;
     let Some(newest) = lake.newest().await? else { return Ok(report) };
+    // Attempts of numbers before the newest one have their rows, unless they began after their number was taken. First: a
+    // file with the rows of one that is about to commit them is named then, and stays.
+    for attempt in lake.attempts_below(newest.publish).await? {
+        lake.append_audit(&attempt.attempt, &[audit::abandoned(&attempt, clock.now())]).await?;
+    }
     let mut checkpoints = newest.checkpoints.clone();
     report.checkpoints = write_checkpoints(&lake, &newest, &mut checkpoints).await?;
     let files = unneeded(&lake, &newest, keep, &mut checkpoints).await?;
     tell(&mut report, &newest, keep, &files);
-    // Attempts of numbers before the newest one have their rows, unless they began after their number was taken.
-    for attempt in lake.attempts_below(newest.publish).await? {
-        lake.append_audit(&attempt.attempt, &[audit::abandoned(&attempt, clock.now())]).await?;
-    }
     // Of what is only about attempts nobody reads more than their numbers.
     if report.checkpoints > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
         let kept = Publish { checkpoints, ..newest };

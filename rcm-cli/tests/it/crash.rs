@@ -250,8 +250,19 @@ fn ends_well(project: &Project, as_of: &str, jobs: usize, end: &Live, what: &str
     assert_eq!((&project.live(), project.newest().unwrap().publish), (end, publish), "{what}, and once more");
     run(MAINTAIN);
     assert_eq!(&project.live(), end, "{what}, maintained");
+    let mut left = project.unnamed();
+    if !left.is_empty() {
+        // Of an attempt whose number is free: it might still publish, until another one has taken it.
+        let free = format!("{:08}-", project.newest().unwrap().publish + 1);
+        assert!(left.iter().all(|path| path.contains(&free)), "{what}: files that no publish names: {left:?}");
+        let file = "landing/emr/hos-a/departments.csv";
+        project.write(file, project.read(file) + "\n");
+        run("2026-07-05T00:00:00Z");
+        run(MAINTAIN);
+        left = project.unnamed();
+    }
+    assert_eq!(left, [] as [&str; 0], "{what}: files that no publish names");
     let publish = project.newest().unwrap().publish;
-    assert_eq!(project.unnamed(), [] as [&str; 0], "{what}: files that no publish names");
 
     let audit = project.audit(&["layer", "publish", "status"]);
     for number in 1..=publish {
