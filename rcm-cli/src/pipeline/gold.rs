@@ -43,8 +43,7 @@ pub(super) async fn build(
             Some(after) => after.silver.live(),
             None => {
                 let at = plan.at("silver", table.name).cloned().unwrap_or_default();
-                let schema = Arc::new(silver_schema(table));
-                lake.change(&format!("silver/{}", table.name), at, schema, false).await?.before.files
+                lake.standing(&format!("silver/{}", table.name), &at).await?.files
             }
         };
         engine.silver(table, &files).await.map_err(|e| failed(table.name, e))?;

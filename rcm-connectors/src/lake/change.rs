@@ -84,10 +84,28 @@ impl Change {
 }
 
 impl Lake {
-    /// A table as the last publish left it, for a run to change. What others did to its layout is taken as it is.
+    /// The files of a table as the last publish left it. What others did to its layout is taken as it is.
     ///
     /// # Errors
-    /// Class `drift` where others changed its rows or columns, unless the run builds the table anew.
+    /// Class `drift` where others changed its rows or columns.
+    pub async fn standing(&self, table: &str, at: &TableAt) -> Result<TableFiles, Problem> {
+        let (head, foreign) = self.foreign(table, at).await?;
+        if foreign == Foreign::Changed {
+            let problem = |what: &str| Problem::new(Class::Drift, table, what);
+            return Err(match at.version {
+                None => problem("is there already, and no publish of this lake names it")
+                    .hint("if the lake has lost its folder _rcm, restore it; else move the table's folder away"),
+                Some(_) => problem("somebody else changed its rows or columns").hint(rebuild(table)),
+            });
+        }
+        self.table_files(table, head).await
+    }
+
+    /// A table as the last publish left it, for a run to change; `rebuilt`: whatever others did to it, for one that builds
+    /// it anew.
+    ///
+    /// # Errors
+    /// As [`Lake::standing`].
     pub async fn change(
         &self,
         table: &str,
@@ -95,24 +113,19 @@ impl Lake {
         schema: SchemaRef,
         rebuilt: bool,
     ) -> Result<Change, Problem> {
-        let (head, foreign) = self.foreign(table, &at).await?;
-        if foreign == Foreign::Changed {
-            let problem = |what: &str| Problem::new(Class::Drift, table, what);
-            if at.version.is_none() {
-                let hint = "if the lake has lost its folder _rcm, restore it; else move the table's folder away";
-                return Err(problem("is there already, and no publish of this lake names it").hint(hint));
+        let before = match self.standing(table, &at).await {
+            Err(problem) if rebuilt && problem.class == Class::Drift && at.version.is_some() => {
+                // Its columns are told anew.
+                (at.schema, at.others) = (None, false);
+                let head = self.head(table).await?;
+                self.table_files(table, head).await.map_err(|problem| {
+                    problem.hint(format!(
+                        "remove {table}/_delta_log, then run the same again: it is built anew from bronze"
+                    ))
+                })?
             }
-            if !rebuilt {
-                return Err(problem("somebody else changed its rows or columns").hint(rebuild(table)));
-            }
-            // Its columns are told anew.
-            (at.schema, at.others) = (None, false);
-        }
-        let before = self.table_files(table, head).await.map_err(|problem| match rebuilt {
-            true => problem
-                .hint(format!("remove {table}/_delta_log, then run the same again: it is built anew from bronze")),
-            false => problem,
-        })?;
+            before => before?,
+        };
         let (removes, adds) = (Vec::new(), Vec::new());
         Ok(Change { table: table.to_owned(), at, before, removes, adds, schema })
     }
