@@ -1,12 +1,14 @@
 //! The lake's tables as one publish left them, for SQL.
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use rcm_connectors::lake::Lake;
+use rcm_connectors::lake::{Lake, Publish};
 use rcm_core::{Class, Problem};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Partitions of a query: a constant, so that the machine does not show in the result.
@@ -29,6 +31,47 @@ pub(crate) fn session(lake: &Lake, schemas: &[&str]) -> Result<SessionContext, D
     Ok(context)
 }
 
+/// Which publish to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum At {
+    /// The newest whose record is whole.
+    #[default]
+    Newest,
+    /// This number.
+    Publish(u64),
+    /// The newest up to which no run's instant is later.
+    Time(DateTime<Utc>),
+}
+
+impl At {
+    /// The publish, and why it is not the newest one though that was asked for; none in a lake without one.
+    pub(crate) async fn find(self, lake: &Lake) -> Result<Option<(Publish, Option<Problem>)>, Problem> {
+        let (found, what) = match self {
+            At::Newest => return lake.newest_whole().await,
+            At::Publish(number) => (lake.publish(number).await?, format!("there is no publish {number}")),
+            At::Time(time) => {
+                (lake.publish_as_of(time).await?, format!("nothing was published as of {time:?} or before"))
+            }
+        };
+        match found {
+            Some(publish) => Ok(Some((publish, None))),
+            None => Err(Problem::new(Class::Config, "--at", what).hint("`rcm status` tells the newest one")),
+        }
+    }
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    /// A number, an instant (RFC 3339) or a day in UTC.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        let time = || text.parse::<DateTime<Utc>>().ok().or_else(day).map(At::Time);
+        let at = text.parse().ok().map(At::Publish).or_else(time);
+        at.ok_or_else(|| "expected the number of a publish, 2026-06-30 or 2026-06-30T00:00:00Z".to_owned())
+    }
+}
+
 /// Tables named `layer.table`, all of one run: never a mixture of two.
 pub struct Tables {
     context: SessionContext,
@@ -44,12 +87,20 @@ impl Tables {
     /// # Errors
     /// A lake without a publish, or storage that fails.
     pub async fn newest(folder: &Path) -> Result<Tables, Problem> {
+        Tables::at(folder, At::Newest).await
+    }
+
+    /// The same of another publish, as long as `rcm maintain` keeps it.
+    ///
+    /// # Errors
+    /// As [`Tables::newest`].
+    pub async fn at(folder: &Path, at: At) -> Result<Tables, Problem> {
         let nothing = || {
             Problem::new(Class::Failed, folder.display().to_string(), "nothing was published here yet")
                 .hint("`rcm run` first")
         };
         let lake = Lake::existing(folder)?.ok_or_else(nothing)?;
-        let (publish, damaged) = lake.newest_whole().await?.ok_or_else(nothing)?;
+        let (publish, damaged) = at.find(&lake).await?.ok_or_else(nothing)?;
         let failed = |e| Problem::storage("query", e);
         let context = session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?;
         let tables = Tables { context, publish: publish.publish, damaged };

@@ -1,6 +1,7 @@
 //! Where a lake stands: last run, watermarks, quarantine, versions.
 
 use crate::config::Project;
+use crate::query::At;
 use rcm_connectors::lake::Lake;
 use rcm_core::Problem;
 use serde::Serialize;
@@ -43,11 +44,11 @@ pub struct LastRun {
     pub error: Option<String>,
 }
 
-/// Reads the status of a project's lake; touches nothing.
+/// Reads the status of a project's lake, as it stood at a publish; touches nothing.
 ///
 /// # Errors
-/// A lake that cannot be read.
-pub async fn status(project: &Project) -> Result<StatusReport, Problem> {
+/// A lake that cannot be read, or does not have that publish.
+pub async fn status(project: &Project, at: At) -> Result<StatusReport, Problem> {
     let mut report = StatusReport {
         schema: 1,
         publish: None,
@@ -62,7 +63,7 @@ pub async fn status(project: &Project) -> Result<StatusReport, Problem> {
     };
     let Some(lake) = Lake::existing(&project.lake)? else { return Ok(report) };
     report.last_run = lake.last_audit().await?.map(|(run_id, status, error)| LastRun { run_id, status, error });
-    let Some((newest, damaged)) = lake.newest_whole().await? else { return Ok(report) };
+    let Some((newest, damaged)) = at.find(&lake).await? else { return Ok(report) };
     report.damaged = damaged.map(|problem| problem.to_string());
     for (name, at) in &newest.tables {
         report.versions.extend(at.version.map(|v| (name.clone(), v)));

@@ -135,7 +135,7 @@ const CASES: &[Case] = &[
         file: "rcm.toml",
         from: "G5 = \"quarantine\"",
         to: "G4 = \"off\"",
-        says: &["rcm.toml:23", "is no rule that can be set"],
+        says: &["rcm.toml:27", "is no rule that can be set"],
     },
 ];
 

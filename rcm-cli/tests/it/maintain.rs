@@ -2,6 +2,9 @@
 
 use crate::crash::die_behind_the_intent;
 use crate::support::{DAY2, DAY3, Project, wait, walk};
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use rcm::query::{At, Tables};
 use rcm_connectors::lake::Publish;
 
 /// Day 1 and day 2 run, and a run that was killed before its intent: its files are there, nobody names them.
@@ -167,4 +170,30 @@ fn a_long_log_gets_checkpoints_and_loses_its_beginning() {
     let said = project.run(&["run", "--as-of", "2026-07-30T00:00:00Z", "--select", "patients", "--full-refresh"]);
     assert!(said.code == 1 && said.stderr.contains("cannot be read"), "{}: {}", said.code, said.stderr);
     assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}
+
+#[test]
+fn a_lake_is_shown_as_it_stood_at_a_publish_or_an_instant() {
+    let project = Project::after_day1();
+    let (day1, versions) = (project.history("patients"), project.versions());
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", DAY2]);
+    assert_ne!(project.history("patients"), day1);
+    let at = |at: &str| {
+        let said = project.ok(&["status", "--json", "--at", at]).stdout;
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
+    };
+    for (word, publish) in [("1", 1), ("2", 2), ("2026-06-29", 1), ("2026-06-29T23:59:59Z", 1), ("2026-07-15", 2)] {
+        assert_eq!(at(word)["publish"], publish, "{word}");
+    }
+    assert_eq!(at("1")["versions"]["silver/patients"], versions["silver/patients"].unwrap());
+    let opened = wait(Tables::at(&project.path("lake"), At::Publish(1))).unwrap();
+    let rows = wait(opened.sql("SELECT COUNT(*) AS n FROM silver.patients")).unwrap();
+    assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0) as usize, day1.len());
+    for (word, code, what) in
+        [("7", 2, "there is no publish 7"), ("2020-01-01", 2, "nothing was published"), ("x", 2, "expected the number")]
+    {
+        let said = project.run(&["status", "--at", word]);
+        assert!(said.code == code && said.stderr.contains(what), "{word}: {}: {}", said.code, said.stderr);
+    }
 }

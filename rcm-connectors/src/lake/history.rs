@@ -374,7 +374,7 @@ impl History<'_> {
             let mine = self.of_leaf(leaf, &rows).map_err(|e| Problem::storage(self.table, e))?;
             if mine.num_rows() > 0 {
                 let mut bucket = Bucket::read(&self.lies(leaf).await?, &self.schema)?;
-                bucket.add(&mine).map_err(|e| Problem::storage(self.table, e))?;
+                bucket.add(&mine, &self.order()).map_err(|e| Problem::storage(self.table, e))?;
                 self.held.insert(leaf, bucket);
             }
         }

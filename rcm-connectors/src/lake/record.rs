@@ -2,8 +2,10 @@
 
 use super::{AuditRow, Checkpoints, Lake};
 use crate::files::sha256;
+use chrono::{DateTime, Utc};
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Version of both records. A program that does not know it does not touch the lake.
@@ -126,11 +128,14 @@ impl Lake {
 }
 
 fn known_format(format: u32, place: &str) -> Result<(), Problem> {
-    match format {
-        FORMAT => Ok(()),
-        other => Err(Problem::new(Class::Failed, place, format!("format {other}, expected {FORMAT}"))
-            .hint("use the version of rcm that wrote this lake, or a newer one")),
-    }
+    let hint = match format.cmp(&FORMAT) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => {
+            "this version cannot go on with so old a lake: keep its bronze, and make a new lake from landing"
+        }
+        Ordering::Greater => "use the version of rcm that wrote this lake, or a newer one",
+    };
+    Err(Problem::new(Class::Failed, place, format!("format {format}, expected {FORMAT}")).hint(hint))
 }
 
 pub(super) fn intent_path(publish: u64) -> String {
@@ -168,6 +173,23 @@ impl Lake {
             }
         }
         wrong.map_or(Ok(None), Err)
+    }
+
+    /// The newest publish up to which no instant of a run is later than this one; none where the first is.
+    ///
+    /// # Errors
+    /// As [`Lake::newest`].
+    pub async fn publish_as_of(&self, time: DateTime<Utc>) -> Result<Option<Publish>, Problem> {
+        let mut found = None;
+        for number in 1..=self.newest_number("_rcm/publishes").await?.unwrap_or(0) {
+            let publish = self.publish(number).await?;
+            let is_later = |p: &Publish| p.as_of.parse::<DateTime<Utc>>().is_ok_and(|as_of| as_of > time);
+            if publish.as_ref().is_some_and(is_later) {
+                break;
+            }
+            found = publish.or(found);
+        }
+        Ok(found)
     }
 
     /// A publish by its number; none where there is none.

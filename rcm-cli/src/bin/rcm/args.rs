@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
+use rcm::query::At;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,7 +75,11 @@ pub(crate) enum Verb {
         dry_run: bool,
     },
     /// Last run, watermarks, quarantine counts, table versions.
-    Status,
+    Status {
+        /// As of a publish, by its number or the instant of its run. Default: the newest.
+        #[arg(long, value_name = "PUBLISH|T")]
+        at: Option<At>,
+    },
     /// Prints shell completions.
     #[command(hide = true)]
     Completions {

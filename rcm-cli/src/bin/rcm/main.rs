@@ -104,8 +104,8 @@ async fn verb(args: Args, output: &Output) -> u8 {
             },
             Err(problems) => output.problems(&problems),
         },
-        Verb::Status => match open() {
-            Ok(project) => match rcm::status::status(&project).await {
+        Verb::Status { at } => match open() {
+            Ok(project) => match rcm::status::status(&project, at.unwrap_or_default()).await {
                 Ok(status) => output.either(&status, &rcm::status::human(&status)),
                 Err(problem) => output.problems(&[problem]),
             },

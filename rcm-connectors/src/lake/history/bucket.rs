@@ -73,8 +73,8 @@ impl Bucket {
     }
 
     /// Rows that are to be written with those of the bucket.
-    pub(super) fn add(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
-        self.history = concat_batches(rows.schema_ref(), [&self.history, rows])?;
+    pub(super) fn add(&mut self, rows: &RecordBatch, order: &[&str]) -> Result<(), ArrowError> {
+        self.history = sorted(&concat_batches(rows.schema_ref(), [&self.history, rows])?, order)?;
         self.history_changed = true;
         Ok(())
     }
@@ -302,7 +302,7 @@ impl History<'_> {
     }
 
     /// The columns by which rows are sorted.
-    fn order(&self) -> Vec<&str> {
+    pub(super) fn order(&self) -> Vec<&str> {
         self.keys.iter().copied().chain([VALID_FROM]).collect()
     }
 
