@@ -148,8 +148,8 @@ async fn begun(
     report.plan(&plan);
     progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
     match work(project, &plan, lake, pool, clock, progress, report).await {
-        // What another run did under this one's number looks like the work of a stranger.
-        Err(problem) if problem.class == Class::Drift && report.intent.is_none() && plan.is_lost(lake).await => {
+        // What another run did under this one's number looks like the work of a stranger, or like loss.
+        Err(problem) if problem.class != Class::Busy && report.intent.is_none() && plan.is_lost(lake).await => {
             let what = format!("another run took publish {}", plan.publish);
             Err(Problem::new(Class::Busy, "lake", what).hint("run again; nothing of this run was published"))
         }

@@ -6,6 +6,7 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use rcm_connectors::lake::{Lake, Publish};
+use rcm_core::model::{self, quarantine_schema, silver_schema};
 use rcm_core::{Class, Problem};
 use std::path::Path;
 use std::str::FromStr;
@@ -109,15 +110,23 @@ impl Tables {
             let urls = files.iter().map(|f| Ok(lake.url(&format!("{name}/{}", f.path))?.into()));
             let urls = urls.collect::<Result<Vec<String>, Problem>>()?;
             if !urls.is_empty() {
-                tables.register(&name.replace('/', "."), urls).await.map_err(|e| Problem::storage(name, e))?;
+                tables.register(name, urls).await.map_err(|e| Problem::storage(name, e))?;
             }
         }
         Ok(tables)
     }
 
     async fn register(&self, name: &str, urls: Vec<String>) -> Result<(), DataFusionError> {
-        let view = self.context.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
-        self.context.register_table(name, view).map(|_| ())
+        let schema = match name.split_once('/') {
+            Some(("silver", table)) => model::table(table).map(silver_schema),
+            Some(("quarantine", table)) => model::table(table).map(quarantine_schema),
+            _ => None,
+        };
+        let options = ParquetReadOptions::default();
+        // A file of before a column was added lacks it.
+        let options = if let Some(schema) = &schema { options.schema(schema) } else { options };
+        let view = self.context.read_parquet(urls, options).await?.into_view();
+        self.context.register_table(name.replace('/', "."), view).map(|_| ())
     }
 
     /// Whether a table has rows.

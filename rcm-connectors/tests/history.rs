@@ -1,14 +1,14 @@
 //! History tables in buckets: whatever is loaded, in whatever order, all rows are those of one merge without buckets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::DateTime;
 use rcm_connectors::lake::{BUCKET_ROWS, EngineColumns, HistoryTable, Lake, Loaded, MergeError};
 use rcm_connectors::parquet::{Encoded, decode};
 use rcm_core::Class;
-use rcm_scd2::{Absence, Complete, Error, Late, Load, Spec, State, VALID_FROM, apply, merge};
+use rcm_scd2::{Absence, Complete, Error, FeedBuilder, Late, Load, Spec, State, VALID_FROM, apply, merge};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -211,10 +211,10 @@ fn what_no_row_shows_is_kept_by_bucket() {
     let first = [day(|key| key, 10)];
     let mut twin = Twin::new(spec, &Load::new(&first, 0));
     twin.load(&Load::new(&first, 0));
-    assert_eq!(twin.parts(), [] as [&str; 0], "nothing is hidden yet");
+    assert_eq!(twin.parts(), ["spec"], "nothing is hidden yet");
     // The same values later: no version, but an observation.
     twin.load(&Load::new(&[day(|key| key, 20)], 0));
-    assert_eq!(twin.parts(), ["hidden/1-0", "hidden/1-1"]);
+    assert_eq!(twin.parts(), ["hidden/1-0", "hidden/1-1", "spec"]);
     // In between another value: the version after it starts at the hidden observation.
     let late = [events(&rows(7..8, |_| -1), 15)];
     let loaded = twin.load(&Load::new(&late, 0));
@@ -310,4 +310,53 @@ fn replays_of_a_batch_are_one_version_whatever_came_in_between() {
         }
         assert_eq!(wait(twin.lake().newest()).unwrap().unwrap().publish, publish);
     }
+}
+
+/// Keys of some type, and text.
+fn typed(ids: ArrayRef, word: &str) -> [RecordBatch; 1] {
+    let words: ArrayRef = Arc::new(StringArray::from(vec![word; ids.len()]));
+    [RecordBatch::try_from_iter([("id", ids), ("value", words)]).unwrap()]
+}
+
+#[test]
+fn a_key_is_found_in_its_bucket_whatever_the_type_that_it_comes_in() {
+    let n = BUCKET_ROWS as i64 * 2;
+    let all = typed(Arc::new(Int64Array::from_iter_values(0..n)), "old");
+    let mut twin = Twin::new(snapshot(), &Load::new(&all, 1));
+    assert_eq!(twin.try_load(&Load::new(&all, 1)).unwrap().files_written, 4);
+    let some = typed(Arc::new(UInt32Array::from_iter_values(7..107)), "new");
+    let counts = twin.try_load(&Load::new(&some, 2)).unwrap().summary.unwrap().counts;
+    assert_eq!((counts.changed, counts.new), (100, 0));
+
+    twin.table.keys = vec!["value".to_owned()];
+    let refused = twin.try_load(&Load::new(&some, 3)).unwrap_err().to_string();
+    assert!(refused.contains("its key is value, the load's is id"), "{refused}");
+}
+
+#[test]
+fn a_changed_spec_is_noticed_in_every_bucket() {
+    let spec = |rule: fn(FeedBuilder) -> FeedBuilder| rule(Spec::feed(["id"], ["at"])).build().unwrap();
+    let first = [events(&rows(0..10, |key| key), 10)];
+    let mut twin = Twin::new(spec(|feed| feed.track(["value"])), &Load::new(&first, 0));
+    twin.load(&Load::new(&first, 0));
+    twin.spec = spec(|feed| feed.latest_in_run(["value"]));
+    let refused = twin.try_load(&Load::new(&[events(&rows(20..21, |key| key), 20)], 0)).unwrap_err();
+    assert!(matches!(refused, MergeError::Engine(Error::SpecDiffers { .. })), "{refused}");
+}
+
+#[test]
+fn what_is_imported_comes_by_name_and_is_whole() {
+    let texts = |cell: &str| Arc::new(StringArray::from(vec![cell; 3])) as ArrayRef;
+    let rows = RecordBatch::try_from_iter([("id", texts("a")), ("value", texts("b"))]).unwrap();
+    let mut twin = Twin::new(snapshot(), &Load::new(std::slice::from_ref(&rows), 1));
+    let made = merge(&twin.spec, &State::new(), &Load::new(&[rows.slice(0, 1)], 1)).unwrap().opens;
+    twin.table.columns = made.schema();
+    let turned: Vec<usize> = (0..made.num_columns()).rev().collect();
+    let now = DateTime::from_timestamp(1, 0).unwrap();
+    let import = |rows: RecordBatch| wait(twin.lake().import(&twin.table, &[rows], now, &twin.pool));
+    let refused = import(made.project(&turned[1..]).unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("other columns than the table"), "{refused}");
+    import(made.project(&turned).unwrap()).unwrap();
+    let kept = decode(twin.files().remove(0).1.into()).unwrap();
+    assert_eq!(kept[0], made);
 }

@@ -122,7 +122,10 @@ impl<'a> Engine<'a> {
         }
         let url = |f: &DataFile| self.lake.url(&format!("{folder}/{}", f.path)).map(String::from).map_err(external);
         let urls = files.iter().map(url).collect::<Result<Vec<_>, _>>()?;
-        let view = self.context.read_parquet(urls, ParquetReadOptions::default()).await?.into_view();
+        // A file of before a column was added lacks it.
+        let options = ParquetReadOptions::default();
+        let options = if schema.fields().is_empty() { options } else { options.schema(schema) };
+        let view = self.context.read_parquet(urls, options).await?.into_view();
         self.context.register_table(name, view).map(|_| ())
     }
 

@@ -46,7 +46,7 @@ pub async fn maintain(
     let keep = project.settings.keep_publishes;
     if dry_run {
         let Some(newest) = lake.newest().await? else { return Ok(report) };
-        let mut checkpoints = newest.checkpoints.clone();
+        let mut checkpoints = lake.whole_checkpoints(&newest.checkpoints).await?;
         tell(&mut report, &newest, keep, &unneeded(&lake, &newest, keep, &mut checkpoints).await?);
         return Ok(report);
     }
@@ -58,9 +58,11 @@ pub async fn maintain(
     // Attempts of numbers before the newest one have their rows, unless they began after their number was taken. First: a
     // file with the rows of one that is about to commit them is named then, and stays.
     for attempt in lake.attempts_below(newest.publish).await? {
-        lake.append_audit(&attempt.attempt, &[audit::abandoned(&attempt, clock.now())]).await?;
+        let intent = lake.intent(attempt.number()).await?.filter(|it| it.publish.attempt == attempt.attempt);
+        let rows = intent.map_or_else(|| vec![audit::abandoned(&attempt, clock.now())], |intent| intent.audit);
+        lake.append_audit(&attempt.attempt, &rows).await?;
     }
-    let mut checkpoints = newest.checkpoints.clone();
+    let mut checkpoints = lake.whole_checkpoints(&newest.checkpoints).await?;
     report.checkpoints = write_checkpoints(&lake, &newest, &mut checkpoints).await?;
     let files = unneeded(&lake, &newest, keep, &mut checkpoints).await?;
     tell(&mut report, &newest, keep, &files);
@@ -70,6 +72,13 @@ pub async fn maintain(
         report.publish = Some(take_number(&lake, &kept, clock.now(), progress).await?);
     }
     for file in &files {
+        let name = file.path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/"));
+        // Whoever wrote it may be about to commit it, unless its rows are in already.
+        if let Some(attempt) = name.and_then(|name| name.get(..17))
+            && !lake.has_audit(attempt).await?
+        {
+            continue;
+        }
         lake.delete(&file.path).await?;
     }
     Ok(report)
@@ -91,7 +100,8 @@ async fn write_checkpoints(lake: &Lake, newest: &Publish, all: &mut Checkpoints)
     let mut written = 0;
     for (table, version) in tables {
         let Some(version) = version else { continue };
-        if let Some(checkpoint) = lake.checkpoint(table, version).await? {
+        let last = all.get(table).and_then(|checkpoints| checkpoints.last());
+        if let Some(checkpoint) = lake.checkpoint(table, version, last).await? {
             all.entry(table.to_owned()).or_default().push(checkpoint);
             written += 1;
         }

@@ -60,7 +60,7 @@ fn full_tables_keep_a_ledger_and_incremental_ones_do_not() {
     let project = Project::after_day1();
     let tables = project.newest().unwrap().tables;
     let parts = |table: &str| tables[table].state.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(parts("silver/departments"), ["ledger", "state"]);
+    assert_eq!(parts("silver/departments"), ["ledger", "spec", "state"]);
     assert!(!parts("silver/claims").contains(&"ledger".to_owned()));
 }
 
@@ -179,4 +179,31 @@ fn a_row_of_the_future_is_tried_again_by_a_rebuild() {
     assert_eq!(project.sql(found), ["0"]);
     project.ok(&["run", "--full-refresh", "--select", "claims", "--as-of", "2026-08-01"]);
     assert_eq!(project.sql(found), ["1"]);
+}
+
+#[test]
+fn a_file_of_before_a_column_was_added_is_read_and_merged() {
+    let project = Project::after_day1();
+    let history = project.history("patients");
+    // As a version of before would have written it: the same rows, without the column `gender`.
+    let lake = project.lake();
+    let version = project.versions()["silver/patients"];
+    let file = crate::support::wait(lake.table_files("silver/patients", version)).unwrap().files.remove(0);
+    let path = format!("lake/silver/patients/{}", file.path);
+    let batches = rcm_connectors::parquet::decode(std::fs::read(project.path(&path)).unwrap().into()).unwrap();
+    let kept: Vec<usize> =
+        batches[0].schema().fields().iter().enumerate().filter(|(_, f)| f.name() != "gender").map(|(n, _)| n).collect();
+    let batches: Vec<_> = batches.iter().map(|batch| batch.project(&kept).unwrap()).collect();
+    assert_eq!(
+        kept.len() + 1,
+        rcm_core::model::silver_schema(rcm_core::model::table("patients").unwrap()).fields().len()
+    );
+    project.write(&path, rcm_connectors::parquet::encode(&batches[0].schema(), &batches, &[]).unwrap());
+
+    assert_eq!(project.sql("SELECT COUNT(*) FROM silver.patients WHERE gender IS NULL"), [history.len().to_string()]);
+    project.deliver_day2();
+    // Gold reads the table although nothing of it changes; then rows are merged into it.
+    project.ok(&["run", "--as-of", DAY2, "--select", "claims"]);
+    project.ok(&["run", "--as-of", "2026-07-01"]);
+    assert!(project.history("patients").len() > history.len());
 }

@@ -20,6 +20,13 @@ pub struct Attempt {
     pub started_at: i64,
 }
 
+impl Attempt {
+    /// The publish number that it planned on.
+    pub fn number(&self) -> u64 {
+        self.attempt.split('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+}
+
 impl Lake {
     /// Says that an attempt begins, before it writes its first file.
     ///

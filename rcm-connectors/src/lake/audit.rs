@@ -191,6 +191,14 @@ impl Lake {
         Err(Problem::new(Class::Temporary, TABLE, "other writers took every version").hint("run again"))
     }
 
+    /// Whether the rows of an attempt are in the audit table.
+    ///
+    /// # Errors
+    /// An audit table that cannot be read.
+    pub async fn has_audit(&self, attempt: &str) -> Result<bool, Problem> {
+        self.audit_has(&format!("audit/{attempt}"), self.head(TABLE).await?).await
+    }
+
     /// Whether the rows of an attempt are in: the table's `txn` of that attempt says so.
     async fn audit_has(&self, app: &str, head: Option<u64>) -> Result<bool, Problem> {
         let Some(head) = head else { return Ok(false) };
@@ -203,13 +211,28 @@ impl Lake {
 }
 
 impl Lake {
-    /// Run, status and error of the newest attempt in the audit table; none where there is none.
+    /// Run, status and error of the newest attempt of a run in the audit table, as far as its log goes back; none where there
+    /// is none.
     ///
     /// # Errors
     /// An audit table that cannot be read.
     pub async fn last_audit(&self) -> Result<Option<(String, String, Option<String>)>, Problem> {
         let Some(head) = self.head(TABLE).await? else { return Ok(None) };
-        let commit = self.get(&format!("{TABLE}/_delta_log/{head:020}.json")).await?;
+        for version in (0..=head).rev() {
+            let Some(commit) = self.find(&format!("{TABLE}/_delta_log/{version:020}.json")).await? else { break };
+            let said = self.audit_of(&commit).await?;
+            // Housekeeping is no run, and of one that stopped without a word another attempt told.
+            let is_run =
+                |(run_id, status, _): &(String, String, _)| !run_id.starts_with("maintain-") && status != "abandoned";
+            if let Some(said) = said.filter(is_run) {
+                return Ok(Some(said));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last row of an attempt, which is about the run as a whole.
+    async fn audit_of(&self, commit: &[u8]) -> Result<Option<(String, String, Option<String>)>, Problem> {
         let actions = commit.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<serde_json::Value>(l).ok());
         let path = actions.filter_map(|a| Some(a.get("add")?.get("path")?.as_str()?.to_owned())).next();
         let Some(path) = path.map(|p| format!("{TABLE}/{p}")) else { return Ok(None) };
@@ -218,7 +241,6 @@ impl Lake {
             let column = batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>()?.clone();
             column.is_valid(row).then(|| column.value(row).to_owned())
         };
-        // An attempt's row about the run as a whole is its last.
         Ok(batches.last().filter(|b| b.num_rows() > 0).and_then(|b| {
             let row = b.num_rows() - 1;
             Some((cell(b, "run_id", row)?, cell(b, "status", row)?, cell(b, "error", row)))

@@ -55,12 +55,32 @@ impl Lake {
             self.refresh().await;
         }
         for checkpoint in self.known_checkpoints(table).iter().rev().filter(|known| known.version <= version) {
-            let path = checkpoint_path(table, checkpoint.version);
-            if self.find(&path).await?.is_some_and(|bytes| sha256(&bytes) == checkpoint.sha256) {
-                return self.shown(table, Some(&path));
+            if self.is_whole(table, checkpoint).await? {
+                return self.shown(table, Some(&checkpoint_path(table, checkpoint.version)));
             }
         }
         self.shown(table, None)
+    }
+
+    async fn is_whole(&self, table: &str, checkpoint: &Checkpoint) -> Result<bool, Problem> {
+        let bytes = self.find(&checkpoint_path(table, checkpoint.version)).await?;
+        Ok(bytes.is_some_and(|bytes| sha256(&bytes) == checkpoint.sha256))
+    }
+
+    /// Those of some checkpoints that are there, and what they are said to be.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn whole_checkpoints(&self, checkpoints: &Checkpoints) -> Result<Checkpoints, Problem> {
+        let mut whole = Checkpoints::new();
+        for (table, all) in checkpoints {
+            for checkpoint in all {
+                if self.is_whole(table, checkpoint).await? {
+                    whole.entry(table.clone()).or_default().push(checkpoint.clone());
+                }
+            }
+        }
+        Ok(whole)
     }
 
     /// Learns which checkpoints the newest publish names; whether that is another one than was known.
@@ -79,14 +99,20 @@ impl Lake {
         Ok((shown, log))
     }
 
-    /// Writes a checkpoint where one is due: many commits came since the last one. Nothing is written over: where another
-    /// one stands already, it is taken if it is the same, else left alone.
+    /// Writes a checkpoint where one is due: many commits came since the last one, and the version is ours (the audit table
+    /// has no other). Nothing is written over: where another one stands already, it is taken if it is the same, else left
+    /// alone.
     ///
     /// # Errors
     /// Storage that fails; a log that cannot be read.
-    pub async fn checkpoint(&self, table: &str, version: u64) -> Result<Option<Checkpoint>, Problem> {
-        let last = self.known_checkpoints(table).last().map_or(0, |last| last.version);
-        if version < last + EVERY {
+    pub async fn checkpoint(
+        &self,
+        table: &str,
+        version: u64,
+        last: Option<&Checkpoint>,
+    ) -> Result<Option<Checkpoint>, Problem> {
+        let is_due = version >= last.map_or(0, |last| last.version) + EVERY;
+        if !is_due || table != "audit" && !self.is_ours(table, version).await? {
             return Ok(None);
         }
         let failed = |e: DeltaTableError| Problem::storage(table, e);

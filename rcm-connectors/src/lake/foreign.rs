@@ -75,6 +75,12 @@ impl Seen {
 }
 
 impl Lake {
+    /// Whether what stands at a version of a table was committed by a run.
+    pub(super) async fn is_ours(&self, table: &str, version: u64) -> Result<bool, Problem> {
+        let commit = self.find(&commit_path(table, version)).await?;
+        Ok(commit.is_some_and(|commit| Seen::of(&commit).is_of(table)))
+    }
+
     /// The head of a table, and what others did to it since it stood at a publish.
     ///
     /// # Errors

@@ -7,18 +7,19 @@ mod bucket;
 mod leaf;
 mod write;
 
+use super::change::fit;
 use super::record::digested;
 use super::{Change, DataFile, Lake};
 use crate::parquet;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use bucket::{Bucket, Lies};
+use bucket::{Bucket, Lies, broken};
 use futures::future::try_join_all;
 use leaf::Leaf;
 use rayon::prelude::*;
-use rcm_core::Problem;
+use rcm_core::{Class, Problem};
 use rcm_scd2::{Cut, Load, Merged, Spec, Summary, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,6 +116,9 @@ pub struct History<'a> {
     ledger: Vec<RecordBatch>,
     ledger_path: Option<String>,
     ledger_changed: bool,
+    /// The spec by which the history was made, as text.
+    spec: Option<String>,
+    spec_path: Option<String>,
     removes: Vec<DataFile>,
     adds: Vec<DataFile>,
     puts: JoinSet<Result<(), Problem>>,
@@ -154,6 +158,7 @@ impl Lake {
         }
         let mut hidden = BTreeMap::new();
         let ledger_path = parts.remove("ledger").filter(|_| !rebuilt);
+        let spec_path = parts.remove("spec").filter(|_| !rebuilt);
         parts.retain(|name, path| match name.strip_prefix("hidden/").and_then(Leaf::parse) {
             Some(leaf) => {
                 hidden.insert(leaf, path.clone());
@@ -171,6 +176,10 @@ impl Lake {
             Some(path) => parquet::decode(self.get_digested(path).await?).map_err(|e| Problem::storage(path, e))?,
             None => Vec::new(),
         };
+        let spec = match &spec_path {
+            Some(path) => Some(String::from_utf8_lossy(&self.get_digested(path).await?).into_owned()),
+            None => None,
+        };
         let mut history = History {
             lake: self,
             attempt,
@@ -185,6 +194,8 @@ impl Lake {
             ledger,
             ledger_path,
             ledger_changed: false,
+            spec,
+            spec_path,
             removes: if rebuilt { change.before.files.clone() } else { Vec::new() },
             adds: Vec::new(),
             puts: JoinSet::new(),
@@ -208,13 +219,43 @@ impl History<'_> {
         is_last: bool,
         pool: &rayon::ThreadPool,
     ) -> Result<Summary, MergeError> {
+        if spec.keys() != self.keys {
+            let what = format!("its key is {}, the load's is {}", self.keys.join(", "), spec.keys().join(", "));
+            return Err(Problem::new(Class::Config, self.table, what).hint("load it by its own key").into());
+        }
+        match &self.spec {
+            Some(recorded) => spec.check_recorded(recorded)?,
+            None => (self.spec, self.spec_path) = (Some(spec.recorded()), None),
+        }
+        let taken = self.take_in(spec, load, weave, is_last, pool).await;
+        if taken.is_err() {
+            // Nothing is written any more when this returns.
+            let _ = self.settled().await;
+        }
+        taken
+    }
+
+    async fn take_in(
+        &mut self,
+        spec: &Spec,
+        load: &Load<'_>,
+        weave: &dyn Weave,
+        is_last: bool,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Summary, MergeError> {
         if self.is_new() {
             self.leaves = Leaf::all(depth_for(load.rows.iter().map(RecordBatch::num_rows).sum()));
         }
         let leaves = self.leaves.clone();
-        let number = |keys: &[ArrayRef]| leaf::number(&leaves, keys);
+        // The hash tells types apart: keys are cut in those of the table.
+        let types = self.keys.iter().map(|key| Ok(self.schema.field_with_name(key)?.data_type().clone()));
+        let types = types.collect::<Result<Vec<_>, ArrowError>>().map_err(broken)?;
+        let number = |keys: &[ArrayRef]| {
+            let keys = keys.iter().zip(&types).map(|(key, as_stored)| cast(key, as_stored));
+            leaf::number(&leaves, &keys.collect::<Result<Vec<_>, ArrowError>>()?)
+        };
         let ledger = self.ledger.clone();
-        let closed = weave.closed().map_err(|e| Problem::storage(self.table, e))?;
+        let closed = weave.closed().map_err(broken)?;
         let weave = &Weaving { closed, by: weave };
         let cut = pool.install(|| Cut::new(spec, &ledger, load, &number))?;
         let units = cut.units(0..leaves.len() as u32);
@@ -266,8 +307,17 @@ impl History<'_> {
         if !self.is_new() {
             return Err(Problem::storage(self.table, "holds rows already: history is imported into a new table").into());
         }
+        let named = |batch: &RecordBatch| {
+            let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<BTreeSet<_>>();
+            match names(batch.schema_ref()) == names(&self.schema) && batch.num_columns() == self.schema.fields().len()
+            {
+                true => fit(batch, &self.schema, self.table),
+                false => Err(Problem::new(Class::Config, self.table, "the rows have other columns than the table")),
+            }
+        };
+        let rows = rows.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         self.leaves = Leaf::all(depth_for(rows.iter().map(RecordBatch::num_rows).sum()));
-        self.held = pool.install(|| self.cut(rows))?;
+        self.held = pool.install(|| self.cut(&rows))?;
         Ok(())
     }
 
@@ -287,12 +337,18 @@ impl History<'_> {
         if self.ledger_changed {
             let schema = self.ledger.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
             let bytes = parquet::encode(&schema, &self.ledger, &[]).map_err(|e| Problem::storage(self.table, e))?;
-            let path = self.state_path("", "ledger", &bytes);
+            let path = self.part_path("", "ledger", "parquet", &bytes);
             self.lake.put(&path, bytes).await?;
             self.ledger_path = Some(path);
         }
+        if let (None, Some(spec)) = (&self.spec_path, &self.spec) {
+            let path = self.part_path("", "spec", "txt", spec.as_bytes());
+            self.lake.put(&path, spec.clone().into_bytes()).await?;
+            self.spec_path = Some(path);
+        }
         let hidden = self.hidden.into_iter().map(|(leaf, path)| (format!("hidden/{leaf}"), path));
-        let parts = hidden.chain(self.ledger_path.map(|path| ("ledger".to_owned(), path))).collect();
+        let named = |name: &str, path: Option<String>| path.map(|path| (name.to_owned(), path));
+        let parts = hidden.chain(named("ledger", self.ledger_path)).chain(named("spec", self.spec_path)).collect();
         self.adds.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts })
     }
@@ -357,27 +413,34 @@ impl History<'_> {
         Ok(())
     }
 
-    fn state_path(&self, folder: &str, name: &str, bytes: &[u8]) -> String {
+    fn part_path(&self, folder: &str, name: &str, ending: &str, bytes: &[u8]) -> String {
         let table = self.table.rsplit('/').next().unwrap_or(self.table);
-        digested(&format!("_rcm/state/{table}/{folder}{}-{name}", self.attempt), "parquet", bytes)
+        digested(&format!("_rcm/state/{table}/{folder}{}-{name}", self.attempt), ending, bytes)
     }
 
     /// Files that did not lie in the folder of their bucket: their rows are held, with the buckets that they belong to.
     async fn take_in_loose(&mut self, loose: Vec<DataFile>) -> Result<(), Problem> {
-        if loose.is_empty() {
-            return Ok(());
-        }
-        let files = super::TableFiles { version: None, files: loose };
-        let rows = self.lake.read_table(self.table, &files, &self.schema).await?;
-        self.removes.extend(files.files);
-        for leaf in self.leaves.clone() {
-            let mine = self.of_leaf(leaf, &rows).map_err(|e| Problem::storage(self.table, e))?;
-            if mine.num_rows() > 0 {
-                let mut bucket = Bucket::read(&self.lies(leaf).await?, &self.schema)?;
-                bucket.add(&mine, &self.order()).map_err(|e| Problem::storage(self.table, e))?;
-                self.held.insert(leaf, bucket);
+        let failed = |e: MergeError| match e {
+            MergeError::Storage(problem) => problem,
+            MergeError::Engine(error) => Problem::new(Class::Failed, self.table, error.to_string()),
+        };
+        let mut rows = Vec::new();
+        for file in &loose {
+            let path = format!("{}/{}", self.table, file.path);
+            for batch in parquet::decode(self.lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))? {
+                rows.push(fit(&batch, &self.schema, &path)?);
             }
         }
+        let mut held = BTreeMap::new();
+        for (leaf, mut bucket) in self.cut(&rows).map_err(failed)? {
+            if bucket.history.num_rows() > 0 {
+                let lying = Bucket::read(&self.lies(leaf).await?, &self.schema)?;
+                bucket.add(lying, &self.order()).map_err(|e| failed(broken(e)))?;
+                held.insert(leaf, bucket);
+            }
+        }
+        self.held = held;
+        self.removes.extend(loose);
         Ok(())
     }
 }

@@ -106,7 +106,10 @@ impl LocalStore {
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 match entry.file_type()? {
                     kind if kind.is_dir() => todo.push((entry.path(), format!("{at}{name}/"))),
-                    kind if kind.is_file() => files.push((format!("{at}{name}"), entry.metadata()?.len())),
+                    // One that is gone by now was a staging file.
+                    kind if kind.is_file() => {
+                        files.extend(entry.metadata().ok().map(|file| (format!("{at}{name}"), file.len())));
+                    }
                     _ => {}
                 }
             }

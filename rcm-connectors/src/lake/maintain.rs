@@ -29,7 +29,8 @@ impl Lake {
     /// Files that no publish from number `oldest` on names, written by attempts that planned on a number below `below`:
     /// none of these can publish any more, once `below` is taken. Only files with the name of an attempt are told, and what
     /// was left under staging names; bronze files that count for a table are named by it. Of a log, what lies before the
-    /// last two checkpoints, as far as the oldest publish does not need it: `checkpoints` is left with what stays.
+    /// last two checkpoints, as far as the oldest publish does not need it: `checkpoints`, which must be whole, is left with
+    /// what stays.
     ///
     /// # Errors
     /// Storage that fails, a damaged record.
@@ -109,6 +110,10 @@ impl Lake {
             named.unclear.push(format!("{table}/"));
             return Ok(());
         };
+        if !self.is_ours(table, version).await? {
+            named.unclear.push(format!("{table}/"));
+            return Ok(());
+        }
         let live = self.table_files(table, Some(version)).await?;
         named.paths.extend(live.files.into_iter().map(|file| format!("{table}/{}", file.path)));
         for version in version + 1..=head {

@@ -85,6 +85,8 @@ pub struct Intent {
     pub audit: Vec<AuditRow>,
 }
 
+const DAMAGED: &str = "the record is damaged";
+
 /// A record with a digest over its body, so that a damaged one is known.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
@@ -99,7 +101,7 @@ pub(super) fn seal<T: Serialize>(body: &T, place: &str) -> Result<Vec<u8>, Probl
 
 pub(super) fn unseal<T: for<'a> Deserialize<'a>>(bytes: &[u8], place: &str) -> Result<T, Problem> {
     let damaged = |what: &str| {
-        Problem::new(Class::Failed, place, format!("the record is damaged: {what}"))
+        Problem::new(Class::Failed, place, format!("{DAMAGED}: {what}"))
             .hint("restore the file from a backup of the lake; nothing was changed")
     };
     let sealed: Sealed = serde_json::from_slice(bytes).map_err(|_| damaged("it is no sealed JSON"))?;
@@ -169,7 +171,8 @@ impl Lake {
             match self.publish(number).await {
                 Ok(Some(publish)) => return Ok(Some((publish, wrong))),
                 Ok(None) => {}
-                Err(problem) => wrong = wrong.or(Some(problem)),
+                Err(problem) if problem.what.starts_with(DAMAGED) => wrong = wrong.or(Some(problem)),
+                Err(problem) => return Err(problem),
             }
         }
         wrong.map_or(Ok(None), Err)

@@ -27,7 +27,7 @@ use rcm_scd2::{IS_CURRENT, Load, Spec, Summary, VALID_FROM, VALID_TO};
 /// let lake = Lake::local(&folder)?;
 /// let table = HistoryTable { name: "silver/patients".to_owned(), keys: vec!["id".to_owned()], columns };
 /// let pool = rayon::ThreadPoolBuilder::new().build()?;
-/// let day = |n| chrono::DateTime::from_timestamp(n * 86_400, 0).unwrap();
+/// let day = |n: i64| chrono::DateTime::from_timestamp(n * 86_400, 0).unwrap();
 /// for (n, city, publish) in [(1, "Lyon", Some(1)), (2, "Paris", Some(2)), (2, "Paris", None)] {
 ///     let rows = rows(city);
 ///     let load = Load::new(&rows, day(n).timestamp_micros());
@@ -128,6 +128,12 @@ impl Lake {
             self.complete(intent, &[], &Silent).await?;
         }
         let previous = self.newest().await?;
+        // A run may have stopped between its record and its audit rows.
+        if let Some(newest) = &previous
+            && let Some(intent) = self.intent(newest.publish).await?
+        {
+            self.append_audit(&newest.attempt, &intent.audit).await?;
+        }
         let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
         let attempt = new_attempt(publish);
         let planned = Planned { publish, attempt: &attempt, previous };

@@ -18,7 +18,7 @@ use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use rayon::prelude::*;
-use rcm_core::Problem;
+use rcm_core::{Class, Problem};
 use rcm_scd2::{
     Close, Cut, IS_CURRENT, IS_DELETED, IS_INFERRED, Merged, Mode, Patch, Spec, Unit, VALID_FROM, VALID_TO,
 };
@@ -68,14 +68,20 @@ impl Bucket {
                 history.push(fit(&batch, schema, path)?);
             }
         }
-        let history = concat_batches(schema, &history).map_err(|e| Problem::storage("history", e))?;
+        let history = concat_batches(schema, &history).map_err(|_| {
+            Problem::new(
+                Class::Failed,
+                lies.path("history"),
+                "has more in one bucket than memory can hold as one batch",
+            )
+        })?;
         Ok(Bucket { history, hidden: lies.hidden()?, history_changed: false, hidden_changed: false })
     }
 
-    /// Rows that are to be written with those of the bucket.
-    pub(super) fn add(&mut self, rows: &RecordBatch, order: &[&str]) -> Result<(), ArrowError> {
-        self.history = sorted(&concat_batches(rows.schema_ref(), [&self.history, rows])?, order)?;
-        self.history_changed = true;
+    /// Takes in what lies there of the same bucket.
+    pub(super) fn add(&mut self, lying: Bucket, order: &[&str]) -> Result<(), ArrowError> {
+        let all = concat_batches(self.history.schema_ref(), [&lying.history, &self.history])?;
+        (self.history, self.hidden) = (sorted(&all, order)?, lying.hidden);
         Ok(())
     }
 
@@ -117,8 +123,9 @@ impl Bucket {
     }
 }
 
-fn broken(e: ArrowError) -> MergeError {
-    MergeError::Storage(Problem::storage("history", e))
+/// Without the words of Arrow, which may hold a cell.
+pub(super) fn broken(e: ArrowError) -> MergeError {
+    MergeError::Engine(e.into())
 }
 
 /// The part of a sorted list whose positions lie between two.

@@ -45,7 +45,7 @@ impl Written {
         self.without_hidden.push(leaf);
         let Some(first) = rows.iter().find(|batch| batch.num_rows() > 0) else { return Ok(()) };
         let bytes = parquet::encode(first.schema_ref(), rows, &[]).map_err(|e| Problem::storage(history.table, e))?;
-        let path = history.state_path(&format!("{leaf}/"), "hidden", &bytes);
+        let path = history.part_path(&format!("{leaf}/"), "hidden", "parquet", &bytes);
         self.puts.push((path.clone(), bytes.into()));
         self.hidden.push((leaf, path));
         Ok(())
