@@ -5,6 +5,7 @@
 
 mod bucket;
 mod leaf;
+mod weave;
 mod write;
 
 use super::change::fit;
@@ -12,92 +13,26 @@ use super::record::digested;
 use super::{Change, DataFile, Lake};
 use crate::parquet;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::compute::cast;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bucket::{Bucket, Lies, broken};
 use futures::future::try_join_all;
 use leaf::Leaf;
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
-use rcm_scd2::{Cut, Load, Merged, Spec, Summary, Unit};
+use rcm_scd2::{Cut, Load, Spec, Summary, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
+use weave::Weaving;
+pub use weave::{EngineColumns, MergeError, Weave};
 use write::Written;
 
 /// Rows of a bucket at most: one of more rows, or of more hidden observations, is split.
 pub const BUCKET_ROWS: usize = parquet::GROUP_ROWS;
 /// Buckets that are in memory at once, for each thread.
 const AT_ONCE: usize = 2;
-
-/// How what the engine says becomes rows of a table, which may have columns of its own.
-pub trait Weave: Sync {
-    /// A row of what stands in rows that a load closes, beside their end. Default: nothing.
-    ///
-    /// # Errors
-    /// Those of Arrow.
-    fn closed(&self) -> Result<RecordBatch, ArrowError> {
-        Ok(RecordBatch::new_empty(Arc::new(Schema::empty())))
-    }
-
-    /// The rows that a merge opens, in the columns of the table; `withdrawn` are those that it withdraws. Default: the
-    /// engine's columns, for a table that has no others.
-    ///
-    /// # Errors
-    /// Those of Arrow: a column that is missing, or cannot be cast.
-    fn opens(&self, columns: &SchemaRef, _withdrawn: &RecordBatch, merged: &Merged) -> Result<RecordBatch, ArrowError> {
-        let column = |field: &Arc<Field>| {
-            let column = merged.opens.column(merged.opens.schema_ref().index_of(field.name())?);
-            cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() })
-        };
-        RecordBatch::try_new(columns.clone(), columns.fields().iter().map(column).collect::<Result<_, _>>()?)
-    }
-}
-
-/// A table whose columns are the engine's.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EngineColumns;
-
-impl Weave for EngineColumns {}
-
-/// Why a load did not enter history.
-#[derive(Debug)]
-pub enum MergeError {
-    /// The engine refuses it.
-    Engine(rcm_scd2::Error),
-    /// Files cannot be read or written.
-    Storage(Problem),
-}
-
-impl std::fmt::Display for MergeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            MergeError::Engine(error) => error.fmt(f),
-            MergeError::Storage(problem) => problem.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for MergeError {}
-
-impl From<rcm_scd2::Error> for MergeError {
-    fn from(error: rcm_scd2::Error) -> Self {
-        MergeError::Engine(error)
-    }
-}
-
-impl From<Problem> for MergeError {
-    fn from(problem: Problem) -> Self {
-        MergeError::Storage(problem)
-    }
-}
-
-/// What is asked of a [`Weave`] once a load.
-struct Weaving<'a> {
-    closed: RecordBatch,
-    by: &'a dyn Weave,
-}
 
 /// A history table while a run merges loads into it. Files are written and seen by nobody, until a commit names them.
 pub struct History<'a> {
