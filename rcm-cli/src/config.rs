@@ -7,6 +7,7 @@ mod vars;
 
 use chrono::Duration;
 use rcm_connectors::files::sha256;
+use rcm_connectors::lake::Location;
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,8 @@ pub use vars::Vars;
 pub struct Project {
     /// The configuration file.
     pub file: PathBuf,
-    /// Folder of the lake.
-    pub lake: PathBuf,
+    /// Where the lake lies.
+    pub lake: Location,
     /// Settings of every run.
     pub settings: Settings,
     /// Source blocks by name.

@@ -20,9 +20,8 @@ use crate::report::Report;
 use chrono::{DateTime, Utc};
 pub use maintain::{MaintainReport, maintain, maintained};
 pub(crate) use plan::{Plan, text};
-use rcm_connectors::lake::Lake;
+use rcm_connectors::lake::{Lake, Location};
 use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
-use std::path::Path;
 use std::time::Duration;
 
 /// How to run.
@@ -49,12 +48,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// It works on the calling thread and on threads of its own; give it a task that may block.
 pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress) -> Report {
-    run_on(&Lake::local, project, options, clock, progress).await
+    run_on(&Lake::open, project, options, clock, progress).await
 }
 
 /// [`run`] with a lake that is opened in another way, [`Lake::on`] for one.
 pub async fn run_on(
-    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    open: &dyn Fn(&Location) -> Result<Lake, Problem>,
     project: &Project,
     options: &Options,
     clock: &dyn Clock,
@@ -84,7 +83,7 @@ pub async fn run_on(
 }
 
 async fn attempt(
-    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    open: &dyn Fn(&Location) -> Result<Lake, Problem>,
     project: &Project,
     options: &Options,
     clock: &dyn Clock,
@@ -95,13 +94,13 @@ async fn attempt(
 
     if options.dry_run {
         // Opens what is there and makes nothing.
-        let lake = Lake::existing(&project.lake)?;
+        let lake = Lake::existing(&project.lake).await?;
         let plan = plan::make(project, options, &lines, lake.as_ref(), &threads(options)?, clock).await?;
         report.plan(&plan);
         return Ok(());
     }
     let lake = open(&project.lake)?;
-    let _lease = lake.lease()?;
+    let lease = lake.lease().await?;
     let outcome = begun(project, options, &lines, &lake, clock, progress, report).await;
     if let Err(problem) = &outcome
         && problem.class != Class::Config
@@ -110,6 +109,7 @@ async fn attempt(
     {
         keep_failure(&lake, problem, report, clock.now()).await;
     }
+    lease.end().await;
     outcome
 }
 

@@ -5,10 +5,9 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use rcm_connectors::lake::{Lake, Publish};
+use rcm_connectors::lake::{Lake, Location, Publish};
 use rcm_core::model::{self, quarantine_schema, silver_schema};
 use rcm_core::{Class, Problem};
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -83,24 +82,24 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Opens the newest publish of the lake in a folder whose record is whole. A table without rows is left out.
+    /// Opens the newest publish of a lake whose record is whole. A table without rows is left out.
     ///
     /// # Errors
     /// A lake without a publish, or storage that fails.
-    pub async fn newest(folder: &Path) -> Result<Tables, Problem> {
-        Tables::at(folder, At::Newest).await
+    pub async fn newest(lake: impl Into<Location>) -> Result<Tables, Problem> {
+        Tables::at(lake, At::Newest).await
     }
 
     /// The same of another publish, as long as `rcm maintain` keeps it.
     ///
     /// # Errors
     /// As [`Tables::newest`].
-    pub async fn at(folder: &Path, at: At) -> Result<Tables, Problem> {
+    pub async fn at(lake: impl Into<Location>, at: At) -> Result<Tables, Problem> {
+        let location = lake.into();
         let nothing = || {
-            Problem::new(Class::Failed, folder.display().to_string(), "nothing was published here yet")
-                .hint("`rcm run` first")
+            Problem::new(Class::Failed, location.to_string(), "nothing was published here yet").hint("`rcm run` first")
         };
-        let lake = Lake::existing(folder)?.ok_or_else(nothing)?;
+        let lake = Lake::existing(&location).await?.ok_or_else(nothing)?;
         let (publish, damaged) = at.find(&lake).await?.ok_or_else(nothing)?;
         let failed = |e| Problem::storage("query", e);
         let context = session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?;

@@ -10,7 +10,7 @@
 //!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
 //!   _rcm/state/<table>/<attempt>-…   state parts, immutable
 //!   _rcm/attempts/<attempt>.json     an attempt that began to write
-//!   _rcm/lock                        the lease
+//!   _rcm/lock, _rcm/lease/<beat>.json   the lease, on a local disk and elsewhere
 //! ```
 //!
 //! Order of a write: data, state and gold files (nothing is visible yet), then the [`Intent`] if its number is free, then
@@ -27,6 +27,7 @@ mod foreign;
 mod history;
 mod lease;
 mod local;
+mod location;
 mod maintain;
 mod record;
 mod redo;
@@ -43,6 +44,7 @@ pub use disk::{Disk, Os};
 pub use foreign::Foreign;
 pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, MergeError, Weave};
 pub use lease::Lease;
+pub use location::{Access, Location, is_secret};
 pub use maintain::Unneeded;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use single::{HistoryTable, Loaded};

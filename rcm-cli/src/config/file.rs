@@ -2,6 +2,7 @@
 
 use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
 use rcm_connectors::files::sha256;
+use rcm_connectors::lake::{Access, Location, is_secret};
 use rcm_core::Problem;
 use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct File {
     pub(super) load_config: PathBuf,
     pub(super) mappings: PathBuf,
-    pub(super) lake: PathBuf,
+    pub(super) lake: Location,
     pub(super) settings: Settings,
     pub(super) sources: BTreeMap<String, Source>,
     pub(super) digest: String,
@@ -46,6 +47,10 @@ fn mappings() -> String {
 #[serde(deny_unknown_fields)]
 struct RawLake {
     url: String,
+    ca_file: Option<String>,
+    retry_budget: Option<String>,
+    #[serde(default)]
+    storage_options: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -111,7 +116,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     };
     let load_config = base(root, &raw.load_config).join(fill(&raw.load_config, &["load_config"]));
     let mappings = base(root, &raw.mappings).join(fill(&raw.mappings, &["mappings"]));
-    let lake = fill(&raw.lake.url, &["lake", "url"]);
+    let url = fill(&raw.lake.url, &["lake", "url"]);
+    let ca_file = raw.lake.ca_file.as_ref().map(|file| base(root, file).join(fill(file, &["lake", "ca_file"])));
+    let budget = raw.lake.retry_budget.as_ref().map(|budget| fill(budget, &["lake", "retry_budget"]));
+    let options = raw.lake.storage_options.iter();
+    let options = options.map(|(key, value)| (key.clone(), fill(value, &["lake", "storage_options", key]))).collect();
     let grace = fill(&raw.run.grace, &["run", "grace"]);
     let mut sources = BTreeMap::new();
     for (name, source) in &raw.sources {
@@ -124,20 +133,41 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let mut wrong = |at: &[&str], what: String, hint: &str| {
         problems.push(fault(path, line_of(text, at), format!("{}: {what}", at.join("."))).hint(hint));
     };
-    let local = match lake.split_once("://") {
-        None => Some(lake.as_str()),
-        Some(("file", path)) => Some(path),
-        Some((scheme, _)) => {
-            wrong(&["lake", "url"], format!("`{scheme}://` is not built in"), "give a folder, or a file:// URL");
+    for (option, value) in raw.lake.storage_options.iter().filter(|(option, _)| is_secret(option)) {
+        if !is_reference(value) {
+            let hint = format!("write {option} = \"${{env:NAME}}\", and set NAME where rcm runs");
+            wrong(&["lake", "storage_options", option], "is a secret, which never stands in a file".to_owned(), &hint);
+        }
+    }
+    let mut access = Access { options, environment: vars.env.clone(), ..Access::default() };
+    match budget.as_deref().map(|budget| duration(budget).and_then(|it| it.to_std().ok()).filter(|it| !it.is_zero())) {
+        None => {}
+        Some(Some(budget)) => access.budget = budget,
+        Some(None) => wrong(&["lake", "retry_budget"], "is no duration".to_owned(), DURATIONS),
+    }
+    match ca_file.map(std::fs::read_to_string).transpose() {
+        Ok(authorities) => access.authorities = authorities,
+        Err(e) => wrong(&["lake", "ca_file"], format!("cannot be read: {e}"), "name a file with certificates in PEM"),
+    }
+    // A folder is relative to the file.
+    let url = match url.strip_prefix("file://").unwrap_or(&url) {
+        path if path.is_empty() || path.contains("://") => url,
+        path => base(root, &raw.lake.url).join(path).display().to_string(),
+    };
+    let lake = match Location::of(&url, &access) {
+        Ok(lake) => Some(lake),
+        Err(problem) => {
+            let place = match problem.place.as_str() {
+                place @ ("url" | "ca_file") => vec!["lake", place],
+                option => vec!["lake", "storage_options", option],
+            };
+            wrong(&place, problem.what.clone(), problem.hint.as_deref().unwrap_or_default());
             None
         }
     };
-    if lake.is_empty() {
-        wrong(&["lake", "url"], "is empty".to_owned(), "name a folder of its own for the lake");
-    }
     let settings = Settings {
         grace: duration(&grace).unwrap_or_else(|| {
-            wrong(&["run", "grace"], "is no duration".to_owned(), "write a number and a unit: 90s, 15m, 12h, 2d");
+            wrong(&["run", "grace"], "is no duration".to_owned(), DURATIONS);
             chrono::Duration::zero()
         }),
         max_delete_share: raw.run.max_delete_share,
@@ -165,9 +195,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             wrong(&["sources", name, "files"], "leads out of the source's path".to_owned(), hint);
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let Some(lake) = lake.filter(|_| problems.is_empty()) else { return Err(problems) };
 
     // What the values say, not how they are written, and no path.
     let mut digest = format!("{}s {}\n", settings.grace.num_seconds(), settings.max_delete_share);
@@ -175,8 +203,14 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     for (name, source) in &sources {
         digest += &format!("{name} csv {} {:?}\n", source.files, source.delivery);
     }
-    let lake = base(root, &raw.lake.url).join(local.unwrap_or_default());
     Ok(File { load_config, mappings, lake, settings, sources, digest: sha256(digest.as_bytes()) })
+}
+
+const DURATIONS: &str = "write a number and a unit: 90s, 15m, 12h, 2d";
+
+/// Whether a value stands elsewhere as a whole.
+fn is_reference(value: &str) -> bool {
+    value.starts_with("${") && value.find('}') == Some(value.len() - 1)
 }
 
 /// What a path is relative to: the file's folder, or, where it begins with what was typed on the command line, the folder

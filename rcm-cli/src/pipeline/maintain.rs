@@ -4,10 +4,9 @@
 use super::{audit, publish};
 use crate::config::Project;
 use chrono::{DateTime, Utc};
-use rcm_connectors::lake::{Attempt, Checkpoints, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
+use rcm_connectors::lake::{Attempt, Checkpoints, FORMAT, Intent, Lake, Location, Publish, Unneeded, new_attempt};
 use rcm_core::{Clock, Problem, Progress};
 use serde::Serialize;
-use std::path::Path;
 
 /// What `rcm maintain` did, or would do.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +33,7 @@ pub struct MaintainReport {
 /// # Errors
 /// Class `busy` where a run is at work; storage that fails; a damaged record. Nothing that a kept publish names is gone.
 pub async fn maintain(
-    open: &dyn Fn(&Path) -> Result<Lake, Problem>,
+    open: &dyn Fn(&Location) -> Result<Lake, Problem>,
     project: &Project,
     dry_run: bool,
     clock: &dyn Clock,
@@ -42,7 +41,7 @@ pub async fn maintain(
 ) -> Result<MaintainReport, Problem> {
     let mut report =
         MaintainReport { schema: 1, dry_run, publish: None, oldest: None, checkpoints: 0, files: 0, bytes: 0 };
-    let Some(lake) = Lake::existing(&project.lake)? else { return Ok(report) };
+    let Some(lake) = Lake::existing(&project.lake).await? else { return Ok(report) };
     let keep = project.settings.keep_publishes;
     if dry_run {
         let Some(newest) = lake.newest().await? else { return Ok(report) };
@@ -52,9 +51,21 @@ pub async fn maintain(
     }
     drop(lake);
     let lake = open(&project.lake)?;
-    let _lease = lake.lease()?;
-    publish::finish_what_was_begun(&lake, &[], clock, progress).await?;
-    let Some(newest) = lake.newest().await? else { return Ok(report) };
+    let lease = lake.lease().await?;
+    let done = clean(&lake, keep, clock, progress, &mut report).await;
+    lease.end().await;
+    done.map(|()| report)
+}
+
+async fn clean(
+    lake: &Lake,
+    keep: u64,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    report: &mut MaintainReport,
+) -> Result<(), Problem> {
+    publish::finish_what_was_begun(lake, &[], clock, progress).await?;
+    let Some(newest) = lake.newest().await? else { return Ok(()) };
     // Attempts of numbers before the newest one have their rows, unless they began after their number was taken. First: a
     // file with the rows of one that is about to commit them is named then, and stays.
     for attempt in lake.attempts_below(newest.publish).await? {
@@ -63,25 +74,18 @@ pub async fn maintain(
         lake.append_audit(&attempt.attempt, &rows).await?;
     }
     let mut checkpoints = lake.whole_checkpoints(&newest.checkpoints).await?;
-    report.checkpoints = write_checkpoints(&lake, &newest, &mut checkpoints).await?;
-    let files = unneeded(&lake, &newest, keep, &mut checkpoints).await?;
-    tell(&mut report, &newest, keep, &files);
+    report.checkpoints = write_checkpoints(lake, &newest, &mut checkpoints).await?;
+    let files = unneeded(lake, &newest, keep, &mut checkpoints).await?;
+    tell(report, &newest, keep, &files);
     // Of what is only about attempts nobody reads more than their numbers.
     if report.checkpoints > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
         let kept = Publish { checkpoints, ..newest };
-        report.publish = Some(take_number(&lake, &kept, clock.now(), progress).await?);
+        report.publish = Some(take_number(lake, &kept, clock.now(), progress).await?);
     }
     for file in &files {
-        let name = file.path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/"));
-        // Whoever wrote it may be about to commit it, unless its rows are in already.
-        if let Some(attempt) = name.and_then(|name| name.get(..17))
-            && !lake.has_audit(attempt).await?
-        {
-            continue;
-        }
         lake.delete(&file.path).await?;
     }
-    Ok(report)
+    Ok(())
 }
 
 async fn unneeded(

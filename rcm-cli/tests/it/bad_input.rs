@@ -101,7 +101,7 @@ fn a_lake_that_cannot_be_written() {
 fn a_second_run_at_the_same_moment() {
     let project = Project::after_day1();
     let lake = project.lake();
-    let lease = lake.lease().unwrap();
+    let lease = crate::support::wait(lake.lease()).unwrap();
     let said = project.run(&["run", "--as-of", DAY2]);
     assert_eq!(said.code, 5, "{}", said.stderr);
     assert!(
@@ -212,7 +212,7 @@ fn the_other_hospital_is_published_beside_a_broken_file() {
     assert_ne!(project.sql(&of("hos-b")), b);
     assert!(project.ok(&["status"]).stdout.contains("stale      hos-a.patients"));
     assert_eq!(
-        project.lake().folder().join("bronze/hos-a/patients").read_dir().unwrap().count(),
+        project.path("lake").join("bronze/hos-a/patients").read_dir().unwrap().count(),
         1,
         "the failed line landed nothing"
     );

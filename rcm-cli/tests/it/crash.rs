@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use disk::{Call, Counted, Point};
 use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
-use rcm_connectors::lake::Lake;
+use rcm_connectors::lake::{Lake, Location};
 use rcm_core::{Clock, Problem, Progress};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -44,7 +44,10 @@ const MAINTAIN: &str = "maintain";
 /// A run in this process, or maintenance: its problems.
 fn embed(project: &Path, as_of: &str, jobs: usize, disk: Arc<Counted>) -> Vec<Problem> {
     let config = Config::open(&project.join("rcm.toml"), &Vars::default()).unwrap();
-    let open = move |folder: &Path| Lake::on(disk.clone(), folder);
+    let open = move |lake: &Location| match lake {
+        Location::Folder(folder) => Lake::on(disk.clone(), folder),
+        other => Lake::open(other),
+    };
     if as_of == MAINTAIN {
         let done = wait(pipeline::maintain(&open, &config, false, &Fixed, &Silent));
         return done.err().into_iter().collect();
@@ -184,7 +187,7 @@ fn keeping_house() -> Stage {
 
 /// What a reader sees.
 fn seen(project: &Project) -> Option<Live> {
-    let lake = Lake::existing(&project.path("lake")).unwrap()?;
+    let lake = wait(Lake::existing(&project.path("lake").as_path().into())).unwrap()?;
     wait(lake.newest()).unwrap().map(|_| project.live())
 }
 

@@ -108,7 +108,7 @@ fn it_is_refused_before_anything_is_touched() {
     let project = with_orphans();
     let before = walk(&project.path("lake"));
     let lake = project.lake();
-    let held = lake.lease().unwrap();
+    let held = wait(lake.lease()).unwrap();
     assert_eq!(project.run(&["maintain"]).code, 5);
     assert_eq!(walk(&project.path("lake")), before);
     drop(held);
@@ -193,7 +193,7 @@ fn a_lake_is_shown_as_it_stood_at_a_publish_or_an_instant() {
         assert_eq!(at(word)["publish"], publish, "{word}");
     }
     assert_eq!(at("1")["versions"]["silver/patients"], versions["silver/patients"].unwrap());
-    let opened = wait(Tables::at(&project.path("lake"), At::Publish(1))).unwrap();
+    let opened = wait(Tables::at(project.path("lake").as_path(), At::Publish(1))).unwrap();
     let rows = wait(opened.sql("SELECT COUNT(*) AS n FROM silver.patients")).unwrap();
     assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0) as usize, day1.len());
     for (word, code, what) in

@@ -101,7 +101,7 @@ impl Project {
     }
 
     pub(crate) fn lake(&self) -> Lake {
-        Lake::existing(&self.path("lake")).unwrap().expect("a lake")
+        Lake::local(&self.path("lake")).unwrap()
     }
 
     pub(crate) fn newest(&self) -> Option<Publish> {
@@ -116,7 +116,7 @@ impl Project {
     /// The answer to a query as text lines, cells joined by `|`.
     pub(crate) fn sql(&self, sql: &str) -> Vec<String> {
         let lake = self.path("lake");
-        let batches = wait(async { Tables::newest(&lake).await.unwrap().sql(sql).await.unwrap() });
+        let batches = wait(async { Tables::newest(lake.as_path()).await.unwrap().sql(sql).await.unwrap() });
         lines(&batches)
     }
 

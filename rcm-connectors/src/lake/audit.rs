@@ -195,7 +195,7 @@ impl Lake {
     ///
     /// # Errors
     /// An audit table that cannot be read.
-    pub async fn has_audit(&self, attempt: &str) -> Result<bool, Problem> {
+    pub(super) async fn has_audit(&self, attempt: &str) -> Result<bool, Problem> {
         self.audit_has(&format!("audit/{attempt}"), self.head(TABLE).await?).await
     }
 

@@ -1,45 +1,183 @@
-//! One run at a time: an OS file lock, which dies with its process.
+//! One run at a time. It saves work; what protects the data is that an intent is written only if absent.
+//!
+//! On a local disk an OS file lock, which dies with its process. Elsewhere beats: `_rcm/lease/<n>.json`, each put only if
+//! absent, the next every few seconds. Whoever finds that the same beat stands through some looks of its own takes the next
+//! number; no two clocks are compared. A holder that was stopped so long finds its number taken, and is no longer one.
 
 use super::Lake;
+use super::store::Local;
 use rcm_core::{Class, Problem};
+use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io::Read;
+use std::time::Duration;
+use tokio::task::JoinSet;
 
-/// Held while a run may write. It saves work; what protects the data is that an intent is written only if absent.
+const FOLDER: &str = "_rcm/lease";
+
+/// Between two beats.
+const BEAT: Duration = Duration::from_secs(3);
+
+/// Looks through which a beat must stand before its holder counts as gone.
+const LOOKS: u32 = 4;
+
+/// Held while a run may write; [`Lease::end`] lets it go. One that is dropped on a local disk is let go too; elsewhere it
+/// runs out.
 #[derive(Debug)]
-pub struct Lease {
-    // The lock ends when the file is closed.
-    _file: File,
+pub struct Lease(Held);
+
+#[derive(Debug)]
+enum Held {
+    /// The lock ends when the file is closed.
+    Lock { _file: File },
+    /// The beats end when their task is dropped.
+    Beats { lake: Lake, holder: String, beating: JoinSet<()> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Beat {
+    /// Of whom: a name by chance.
+    holder: String,
+    /// For people.
+    process: u32,
+    /// The last one.
+    ended: bool,
 }
 
 impl Lake {
-    /// Takes the lease.
+    /// Takes the lease. Where it goes by beats, that takes some of them if another's stand there.
     ///
     /// # Errors
     /// Class `busy`, with the process that holds it, or a lake that cannot be written.
-    pub fn lease(&self) -> Result<Lease, Problem> {
-        let path = self.folder().join("_rcm").join("lock");
-        let place = || format!("lake {}", self.folder().display());
-        let cannot = |e: std::io::Error| Problem::new(Class::Failed, place(), format!("cannot be written: {e}"));
-        let local = self.on_disk();
-        local.settle(&self.folder().join("_rcm")).map_err(cannot)?;
-        let mut file = local.disk.open_lock(&path).map_err(cannot)?;
+    pub async fn lease(&self) -> Result<Lease, Problem> {
+        match (&self.local, self.beat) {
+            (Some(local), None) => self.lock(local),
+            (_, every) => self.first_beat(every.unwrap_or(BEAT)).await,
+        }
+    }
+
+    fn lock(&self, local: &Local) -> Result<Lease, Problem> {
+        let path = local.folder.join("_rcm").join("lock");
+        let cannot = |e: std::io::Error| Problem::new(Class::Failed, self.place(), format!("cannot be written: {e}"));
+        local.store.settle(&local.folder.join("_rcm")).map_err(cannot)?;
+        let mut file = local.store.disk.open_lock(&path).map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {
                 // The number is for people only; who holds the lock is for the OS to say.
-                local.disk.sign_lock(&mut file, &std::process::id().to_string()).map_err(cannot)?;
-                Ok(Lease { _file: file })
+                local.store.disk.sign_lock(&mut file, &std::process::id().to_string()).map_err(cannot)?;
+                Ok(Lease(Held::Lock { _file: file }))
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                let holder = match file.read_to_string(&mut holder) {
-                    Ok(n) if n > 0 => format!("process {holder}"),
-                    _ => "another process".to_owned(),
-                };
-                Err(Problem::new(Class::Busy, place(), format!("another run is at work ({holder})"))
-                    .hint("wait for it, then run again; nothing was touched"))
+                Err(match file.read_to_string(&mut holder) {
+                    Ok(n) if n > 0 => self.held_by(&format!("process {holder}")),
+                    _ => self.held_by("another process"),
+                })
             }
             Err(TryLockError::Error(e)) => Err(cannot(e)),
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("lake {}", self.name())
+    }
+
+    fn held_by(&self, holder: &str) -> Problem {
+        Problem::new(Class::Busy, self.place(), format!("another run is at work ({holder})"))
+            .hint("wait for it, then run again; nothing was touched")
+    }
+
+    async fn first_beat(&self, every: Duration) -> Result<Lease, Problem> {
+        let holder = uuid::Uuid::new_v4().to_string();
+        let ours = Beat { holder, process: std::process::id(), ended: false };
+        let mut seen = self.newest_beat().await?;
+        let mut looks = 0;
+        loop {
+            let next = match &seen {
+                None => 1,
+                Some((number, beat)) if beat.ended || looks >= LOOKS => number + 1,
+                Some((_, theirs)) => {
+                    tokio::time::sleep(every).await;
+                    let now = self.newest_beat().await?;
+                    if now == seen {
+                        looks += 1;
+                    } else if now.as_ref().is_some_and(|(_, beat)| !beat.ended) {
+                        return Err(self.held_by(&format!("process {}", theirs.process)));
+                    } else {
+                        seen = now;
+                    }
+                    continue;
+                }
+            };
+            if self.put_beat(next, &ours).await? {
+                self.forget_beats(next).await;
+                return Ok(Lease(self.beat_on(next, ours, every)));
+            }
+            // Another one was quicker.
+            (seen, looks) = (self.newest_beat().await?, 0);
+        }
+    }
+
+    fn beat_on(&self, first: u64, ours: Beat, every: Duration) -> Held {
+        let (lake, holder) = (self.clone(), ours.holder.clone());
+        let mut beating = JoinSet::new();
+        beating.spawn(async move {
+            let mut last = first;
+            loop {
+                tokio::time::sleep(every).await;
+                match lake.put_beat(last + 1, &ours).await {
+                    Ok(true) => {}
+                    // Another one holds it now.
+                    Ok(false) => return,
+                    // The next beat may come through.
+                    Err(_) => continue,
+                }
+                let _ = lake.delete(&beat_path(last)).await;
+                last += 1;
+            }
+        });
+        Held::Beats { lake: self.clone(), holder, beating }
+    }
+
+    async fn put_beat(&self, number: u64, beat: &Beat) -> Result<bool, Problem> {
+        let bytes = serde_json::to_vec(beat).map_err(|e| Problem::storage(FOLDER, e))?;
+        self.put_if_absent(&beat_path(number), bytes).await
+    }
+
+    /// Deletes beats before one. One that stays is one more name in a listing.
+    async fn forget_beats(&self, below: u64) {
+        for name in self.names(FOLDER).await.unwrap_or_default() {
+            if name.strip_suffix(".json").and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below) {
+                let _ = self.delete(&format!("{FOLDER}/{name}")).await;
+            }
+        }
+    }
+
+    async fn newest_beat(&self) -> Result<Option<(u64, Beat)>, Problem> {
+        loop {
+            let Some(number) = self.newest_number(FOLDER).await? else { return Ok(None) };
+            let path = beat_path(number);
+            // Gone since the listing: there is a newer one.
+            let Some(bytes) = self.find(&path).await? else { continue };
+            return Ok(Some((number, serde_json::from_slice(&bytes).map_err(|e| Problem::storage(&path, e))?)));
+        }
+    }
+}
+
+fn beat_path(number: u64) -> String {
+    format!("{FOLDER}/{number:020}.json")
+}
+
+impl Lease {
+    /// Lets the lease go. Where that cannot be said, or it is another's by now, nothing is lost: it runs out.
+    pub async fn end(self) {
+        let Held::Beats { lake, holder, mut beating } = self.0 else { return };
+        beating.shutdown().await;
+        if let Ok(Some((number, beat))) = lake.newest_beat().await
+            && beat.holder == holder
+            && lake.put_beat(number + 1, &Beat { ended: true, ..beat }).await.unwrap_or(false)
+        {
+            lake.forget_beats(number + 1).await;
         }
     }
 }

@@ -44,23 +44,21 @@ impl Lake {
         for (table, bound) in &named.logs {
             checkpoints.entry(table.clone()).or_default().retain(|checkpoint| checkpoint.version >= *bound);
         }
-        let (local, place) = (self.on_disk().clone(), self.folder().to_owned());
-        let walk = tokio::task::spawn_blocking(move || local.walk(&place)).await;
-        let files = walk.map_err(|e| Problem::storage("lake", e))?.map_err(|e| Problem::storage("lake", e))?;
-        let goes = |(path, size): (String, u64)| named.lets_go(&path, below).then_some(Unneeded { path, size });
-        Ok(files.into_iter().filter_map(goes).collect())
+        let mut unneeded = Vec::new();
+        for (path, size) in self.walk().await? {
+            if named.lets_go(&path, below) && !self.may_be_committed(&path).await? {
+                unneeded.push(Unneeded { path, size });
+            }
+        }
+        Ok(unneeded)
     }
 
-    /// Deletes a file. That it may come back after a power cut does no harm: then it is unneeded again.
-    ///
-    /// # Errors
-    /// A disk that fails; a file that is gone already is none.
-    pub async fn delete(&self, path: &str) -> Result<(), Problem> {
-        let (local, place) = (self.on_disk().clone(), self.folder().join(path));
-        let deleted = tokio::task::spawn_blocking(move || local.disk.remove(&place)).await;
-        match deleted.map_err(|e| Problem::storage(path, e))? {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Problem::storage(path, e)),
-            _ => Ok(()),
+    /// Whether a file holds audit rows that whoever wrote it may be about to commit: they need no number for that.
+    async fn may_be_committed(&self, path: &str) -> Result<bool, Problem> {
+        let name = path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/"));
+        match name.and_then(|name| name.get(..17)) {
+            Some(attempt) => Ok(!self.has_audit(attempt).await?),
+            None => Ok(false),
         }
     }
 

@@ -262,7 +262,7 @@ impl Lake {
         }
     }
 
-    async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
+    pub(super) async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
         let names = self.names(folder).await?;
         Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).max())
     }

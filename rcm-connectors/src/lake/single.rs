@@ -120,7 +120,20 @@ impl Lake {
         now: DateTime<Utc>,
         pool: &rayon::ThreadPool,
     ) -> Result<Loaded, MergeError> {
-        let _lease = self.lease()?;
+        let lease = self.lease().await?;
+        let loaded = self.publish_held(table, work, as_of, now, pool).await;
+        lease.end().await;
+        loaded
+    }
+
+    async fn publish_held(
+        &self,
+        table: &HistoryTable,
+        work: Work<'_>,
+        as_of: DateTime<Utc>,
+        now: DateTime<Utc>,
+        pool: &rayon::ThreadPool,
+    ) -> Result<Loaded, MergeError> {
         self.settle("_rcm/intents").await?;
         self.settle("_rcm/publishes").await?;
         let open = self.open_intent().await?;

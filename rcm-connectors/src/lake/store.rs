@@ -2,27 +2,65 @@
 
 use super::disk::{Disk, Os};
 use super::local::LocalStore;
-use super::{Checkpoint, Checkpoints, Publish};
+use super::{Checkpoint, Checkpoints, Location, Publish};
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use rcm_core::{Class, Problem};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
 use url::Url;
 
 /// A lake, opened. Paths are relative to it, with `/` between folders.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Lake {
     // Rooted at the lake, so that the folder's own name never has to survive a URL.
     store: Arc<dyn ObjectStore>,
-    local: LocalStore,
-    folder: PathBuf,
+    /// What people call it.
+    name: String,
+    /// Where it lies on this machine; none in an object store.
+    pub(super) local: Option<Local>,
+    /// Between two beats of the lease, where it goes by them and not as the place has it.
+    pub(super) beat: Option<Duration>,
     /// Those of the newest publish that was read.
     checkpoints: Arc<Mutex<(u64, Checkpoints)>>,
 }
 
+/// A lake on a local disk.
+#[derive(Debug, Clone)]
+pub(super) struct Local {
+    pub(super) store: LocalStore,
+    pub(super) folder: PathBuf,
+}
+
+/// A store's own words may hold its keys.
+impl fmt::Debug for Lake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lake").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Lake {
+    /// Opens a lake. A folder is made where it is missing; a store is not reached yet.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or reached.
+    pub fn open(location: &Location) -> Result<Self, Problem> {
+        match location {
+            Location::Folder(folder) => Lake::local(folder),
+            Location::Store { name, store } => Ok(Lake {
+                store: store.clone(),
+                name: name.clone(),
+                local: None,
+                beat: None,
+                checkpoints: Arc::default(),
+            }),
+        }
+    }
+
     /// Opens a lake in a local folder, which is made where it is missing.
     ///
     /// # Errors
@@ -36,26 +74,45 @@ impl Lake {
     /// # Errors
     /// As [`Lake::local`].
     pub fn on(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, Problem> {
-        let cannot = |e: &dyn std::fmt::Display| {
+        let cannot = |e: &dyn fmt::Display| {
             Problem::new(Class::Failed, format!("lake {}", folder.display()), format!("cannot be written: {e}"))
                 .hint("choose a folder that this user may write ([lake] url)")
         };
-        let local = LocalStore::new(folder, disk).map_err(|e| cannot(&e))?;
+        let store = LocalStore::new(folder, disk).map_err(|e| cannot(&e))?;
         let folder = folder.canonicalize().map_err(|e| cannot(&e))?;
-        Ok(Lake { store: Arc::new(local.clone()), local, folder, checkpoints: Arc::default() })
+        Ok(Lake {
+            store: Arc::new(store.clone()),
+            name: folder.display().to_string(),
+            local: Some(Local { store, folder }),
+            beat: None,
+            checkpoints: Arc::default(),
+        })
+    }
+
+    /// With a lease by beats that come so often, wherever the lake lies (tests do not wait for seconds).
+    pub fn beating(self, every: Duration) -> Self {
+        Lake { beat: Some(every), ..self }
     }
 
     /// Opens a lake that is there, without making anything; none where there is no lake.
     ///
     /// # Errors
-    /// A folder that cannot be reached.
-    pub fn existing(folder: &Path) -> Result<Option<Self>, Problem> {
-        if folder.join("_rcm").is_dir() { Lake::local(folder).map(Some) } else { Ok(None) }
+    /// A folder or a store that cannot be reached.
+    pub async fn existing(location: &Location) -> Result<Option<Self>, Problem> {
+        if let Location::Folder(folder) = location
+            && !folder.join("_rcm").is_dir()
+        {
+            return Ok(None);
+        }
+        let lake = Lake::open(location)?;
+        let first = lake.store.list(Some(&lake.path("_rcm"))).try_next().await;
+        let is_there = lake.local.is_some() || first.map_err(|e| unreadable(&lake.name, &e))?.is_some();
+        Ok(is_there.then_some(lake))
     }
 
-    /// The folder of a local lake.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// What people call it: its folder, or its URL.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn knows_checkpoints(&self, publish: &Publish) {
@@ -72,10 +129,6 @@ impl Lake {
     pub(super) fn known_checkpoints(&self, table: &str) -> Vec<Checkpoint> {
         let known = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         known.1.get(table).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn on_disk(&self) -> &LocalStore {
-        &self.local
     }
 
     /// The store that holds the lake, rooted at it, for engines that read files themselves.
@@ -97,12 +150,48 @@ impl Lake {
     /// # Errors
     /// A disk that fails.
     pub async fn settle(&self, folder: &str) -> Result<(), Problem> {
-        let (local, path) = (self.local.clone(), folder.split('/').fold(self.folder.clone(), |at, part| at.join(part)));
+        let Some(Local { store, folder: root }) = self.local.clone() else { return Ok(()) };
+        let path = folder.split('/').fold(root, |at, part| at.join(part));
         let settled = tokio::task::spawn_blocking(move || match path.is_dir() {
-            true => local.settle(&path).and_then(|()| local.disk.sync_folder(&path)),
+            true => store.settle(&path).and_then(|()| store.disk.sync_folder(&path)),
             false => Ok(()),
         });
         settled.await.map_err(|e| Problem::storage(folder, e))?.map_err(|e| Problem::storage(folder, e))
+    }
+
+    /// All files below the lake, those under staging names too, with their sizes; in order.
+    pub(super) async fn walk(&self) -> Result<Vec<(String, u64)>, Problem> {
+        let failed = |e: &dyn fmt::Display| Problem::storage(&self.name, e);
+        if let Some(Local { store, folder }) = self.local.clone() {
+            let walk = tokio::task::spawn_blocking(move || store.walk(&folder)).await;
+            return walk.map_err(|e| failed(&e))?.map_err(|e| failed(&e));
+        }
+        let listing = self.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
+        let mut files: Vec<_> = listing.try_collect().await.map_err(|e| failed(&e))?;
+        files.sort();
+        Ok(files)
+    }
+
+    /// Deletes a file. That it may come back after a power cut does no harm: then it is unneeded again.
+    ///
+    /// # Errors
+    /// Storage that fails; a file that is gone already is none.
+    pub async fn delete(&self, path: &str) -> Result<(), Problem> {
+        match self.local.clone() {
+            // Not by the store: a staging name is none of its own.
+            Some(Local { store, folder }) => {
+                let place = folder.join(path);
+                let deleted = tokio::task::spawn_blocking(move || store.disk.remove(&place)).await;
+                deleted.map_err(|e| Problem::storage(path, e))?.or_else(|e| match e.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(Problem::storage(path, e)),
+                })
+            }
+            None => match self.store.delete(&self.path(path)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(e) => Err(Problem::storage(path, e)),
+            },
+        }
     }
 
     fn path(&self, path: &str) -> StorePath {
@@ -141,15 +230,17 @@ impl Lake {
         }
     }
 
-    /// Writes a file if there is none of that name; returns whether it did.
+    /// Writes a file if there is none of that name; returns whether it stands there with these bytes now. (A store may say
+    /// that it is there already of our own write: its first answer was lost, and the client asked again.)
     ///
     /// # Errors
     /// Storage that fails.
     pub async fn put_if_absent(&self, path: &str, bytes: impl Into<Bytes>) -> Result<bool, Problem> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes.into()), options).await {
+        let bytes = bytes.into();
+        match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes.clone()), options).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(self.find(path).await? == Some(bytes)),
             Err(e) => Err(Problem::new(Class::Failed, path, format!("cannot be written: {e}"))
                 .hint("run again when the storage can be written: it goes on where this run stands")),
         }

@@ -98,7 +98,7 @@ async fn verb(args: Args, output: &Output) -> u8 {
             Err(problems) => output.problems(&problems),
         },
         Verb::Maintain { dry_run } => match open() {
-            Ok(project) => match pipeline::maintain(&Lake::local, &project, dry_run, &WallClock, &terminal).await {
+            Ok(project) => match pipeline::maintain(&Lake::open, &project, dry_run, &WallClock, &terminal).await {
                 Ok(report) => output.either(&report, &pipeline::maintained(&report)),
                 Err(problem) => output.problems(&[problem]),
             },

@@ -1,6 +1,6 @@
 //! History tables in buckets: whatever is loaded, in whatever order, all rows are those of one merge without buckets.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
+use crate::wait;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -13,10 +13,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const TABLE: &str = "silver/history";
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap().block_on(future)
-}
 
 /// Keys `0..n` with one value each.
 fn rows(keys: impl Iterator<Item = i64>, value: impl Fn(i64) -> i64) -> RecordBatch {
@@ -277,7 +273,7 @@ fn what_the_engine_refuses_publishes_nothing() {
     twin.compare();
 
     let lease = twin.lake();
-    let _held = lease.lease().unwrap();
+    let _held = wait(lease.lease()).unwrap();
     match twin.try_load(&Load::new(&all, 3)).unwrap_err() {
         MergeError::Storage(problem) => assert_eq!(problem.class, Class::Busy),
         other => panic!("{other}"),

@@ -1,0 +1,164 @@
+//! Where a lake lies: in a local folder, or below a prefix of an object store.
+
+#[cfg(any(feature = "azure", feature = "s3"))]
+mod client;
+#[cfg(any(feature = "azure", feature = "s3"))]
+mod discreet;
+
+use object_store::ObjectStore;
+use rcm_core::{Class, Problem};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Where a lake lies.
+#[derive(Clone)]
+pub enum Location {
+    /// A folder of this machine. What is acknowledged survives a power cut; one run at a time by a lock of the OS.
+    Folder(PathBuf),
+    /// Any store that can put a file only if there is none of its name (`PutMode::Create`). One run at a time by beats.
+    Store {
+        /// What people call it.
+        name: String,
+        /// Rooted at the lake.
+        store: Arc<dyn ObjectStore>,
+    },
+}
+
+/// A store's own words may hold its keys.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Folder(folder) => folder.display().fmt(f),
+            Location::Store { name, .. } => name.fmt(f),
+        }
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(folder: &Path) -> Self {
+        Location::Folder(folder.to_owned())
+    }
+}
+
+impl From<&Location> for Location {
+    fn from(location: &Location) -> Self {
+        location.clone()
+    }
+}
+
+/// How a cloud store is reached.
+#[derive(Clone)]
+pub struct Access {
+    /// Options as object_store, delta-rs and Polars name them (`account_key`, `sas_token`, `region`, `endpoint`, …); a later
+    /// one of the same name counts.
+    pub options: Vec<(String, String)>,
+    /// The environment: where no option is given, its usual variables count (`AZURE_…`, `AWS_…`).
+    pub environment: BTreeMap<String, String>,
+    /// Certificates in PEM of authorities that are trusted beside the system's.
+    pub authorities: Option<String>,
+    /// How long a request is tried again before it counts as failed: 429, 5xx, broken connections. One try takes at most a
+    /// fifth of it, and never more than half a minute.
+    pub budget: Duration,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Access {
+            options: Vec::new(),
+            environment: BTreeMap::new(),
+            authorities: None,
+            budget: Duration::from_secs(180),
+        }
+    }
+}
+
+/// The secrets among the options.
+const SECRETS: [&str; 14] = [
+    "account_key",
+    "access_key",
+    "master_key",
+    "storage_account_key",
+    "storage_access_key",
+    "storage_master_key",
+    "client_secret",
+    "sas_key",
+    "sas_token",
+    "token",
+    "secret_access_key",
+    "session_token",
+    "sse_customer_key_base64",
+    "fabric_session_token",
+];
+
+/// Whether an option is a secret, which is never written into a configuration.
+///
+/// ```
+/// use rcm_connectors::lake::is_secret;
+///
+/// assert!(is_secret("account_key") && is_secret("azure_storage_sas_token") && is_secret("AWS_SECRET_ACCESS_KEY"));
+/// assert!(!is_secret("endpoint") && !is_secret("aws_access_key_id"));
+/// ```
+pub fn is_secret(option: &str) -> bool {
+    let option = option.to_lowercase();
+    let bare = ["azure_storage_", "azure_", "aws_", "bearer_"].iter().find_map(|prefix| option.strip_prefix(prefix));
+    SECRETS.contains(&option.as_str()) || bare.is_some_and(|bare| SECRETS.contains(&bare))
+}
+
+impl Location {
+    /// A lake by its URL: a path or `file://`, `abfss://container@account.dfs.core.windows.net/prefix` (feature `azure`),
+    /// `s3://bucket/prefix` (feature `s3`). Nothing is reached yet.
+    ///
+    /// ```
+    /// use rcm_connectors::lake::{Access, Location};
+    ///
+    /// let lake = Location::of("file:///srv/lake", &Access::default())?;
+    /// assert!(matches!(lake, Location::Folder(folder) if folder == std::path::Path::new("/srv/lake")));
+    /// let problem = Location::of("ftp://host/lake", &Access::default()).unwrap_err();
+    /// assert_eq!(problem.what, "`ftp://` is not built in");
+    /// # Ok::<(), rcm_core::Problem>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Class `config`, with the option that is wrong, or `url`, as its place: an unknown scheme or option, a URL that holds
+    /// more than a place, certificates that are none, keys of a wrong form.
+    pub fn of(url: &str, access: &Access) -> Result<Location, Problem> {
+        let wrong = |what: String, hint: &str| Err(Problem::new(Class::Config, "url", what).hint(hint));
+        let (scheme, rest) = match url.split_once("://") {
+            None => ("file", url),
+            Some(parts) => parts,
+        };
+        if scheme == "file" {
+            return match (rest.is_empty(), access.options.first(), &access.authorities) {
+                (true, ..) => wrong("is empty".to_owned(), "name a folder of its own for the lake"),
+                (_, None, None) => Ok(Location::Folder(PathBuf::from(rest))),
+                (_, Some((option, _)), _) => Err(Problem::new(Class::Config, option, "a local folder has no options")
+                    .hint("take storage_options away, or give the URL of an object store")),
+                _ => wrong("a local folder needs no certificates".to_owned(), "take ca_file away"),
+            };
+        }
+        let Ok(parsed) = Url::parse(url) else {
+            return wrong("is no URL".to_owned(), "write abfss://container@account.dfs.core.windows.net/prefix");
+        };
+        if parsed.query().is_some() || parsed.fragment().is_some() || parsed.password().is_some() {
+            let hint = "keys and tokens are storage_options: account_key, sas_token, …";
+            return wrong("holds more than a place".to_owned(), hint);
+        }
+        match scheme {
+            #[cfg(feature = "azure")]
+            "abfss" | "abfs" | "az" => client::azure(&parsed, access),
+            #[cfg(feature = "s3")]
+            "s3" | "s3a" => client::s3(&parsed, access),
+            _ => wrong(format!("`{scheme}://` is not built in"), "give a folder, or an abfss:// or s3:// URL"),
+        }
+    }
+}
