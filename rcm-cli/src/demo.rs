@@ -30,10 +30,26 @@ const PROJECT: [(&str, &str); 6] = [
 struct Mark {
     /// T: day 2's `as_of`; day 1 runs one day earlier.
     as_of: DateTime<Utc>,
+    /// The lake's URL, where it is not in the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lake: Option<String>,
     /// Days whose files stand in landing.
     delivered: Vec<u32>,
     /// Days whose run ended well. Day 2 is delivered only after day 1's.
     ran: Vec<u32>,
+}
+
+/// How to run the demo.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Day 2's instant; day 1 is one day earlier. Default: [`generate::DEFAULT_AS_OF`].
+    pub as_of: Option<DateTime<Utc>>,
+    /// URL of the lake, reached by what the environment says. Default: the folder `lake` of the project.
+    pub lake: Option<String>,
+    /// Threads. Default: 0, as many as the machine has.
+    pub jobs: usize,
+    /// The environment.
+    pub vars: Vars,
 }
 
 /// What the demo did.
@@ -61,7 +77,7 @@ pub fn init(dir: &Path, as_of: DateTime<Utc>) -> Result<(), Problem> {
         return Err(Problem::new(Class::Config, dir.display().to_string(), "the folder is not empty")
             .hint("name a new folder; nothing is overwritten here"));
     }
-    write_project(dir)?;
+    write_project(dir, None)?;
     deliver(dir, generate::day1(as_of.date_naive()))
 }
 
@@ -69,29 +85,28 @@ pub fn init(dir: &Path, as_of: DateTime<Utc>) -> Result<(), Problem> {
 /// the steps.
 ///
 /// # Errors
-/// A folder that is neither empty nor a demo's, another `as_of` than the folder was made with, a folder that cannot be
+/// A folder that is neither empty nor a demo's, another `as_of` or lake than the folder was made with, a folder that cannot be
 /// written. What goes wrong in a run stands in its report.
 pub async fn run(
     dir: &Path,
-    as_of: Option<DateTime<Utc>>,
-    jobs: usize,
+    wish: &Wish,
     clock: &dyn Clock,
     progress: &dyn Progress,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Demo, Vec<Problem>> {
     let one = |p: Problem| vec![p];
-    let mut mark = open(dir, as_of).map_err(one)?;
+    let mut mark = open(dir, wish).map_err(one)?;
     let today = mark.as_of.date_naive();
     let mut demo = Demo { schema: 1, runs: Vec::new() };
     if !mark.delivered.contains(&1) {
-        write_project(dir).map_err(one)?;
+        write_project(dir, mark.lake.as_deref()).map_err(one)?;
         deliver(dir, generate::day1(today)).map_err(one)?;
         mark.delivered.push(1);
         save(dir, &mark).map_err(one)?;
         say(&format!("day 1: two hospitals delivered to {}/landing", dir.display()));
     }
     if !mark.ran.contains(&1) {
-        if !once(dir, mark.as_of - Duration::days(1), jobs, clock, progress, say, &mut demo).await? {
+        if !once(dir, mark.as_of - Duration::days(1), wish, clock, progress, say, &mut demo).await? {
             return Ok(demo);
         }
         mark.ran.push(1);
@@ -103,7 +118,7 @@ pub async fn run(
         save(dir, &mark).map_err(one)?;
         say("day 2: EMR files replaced, one more claims drop a hospital");
     }
-    if once(dir, mark.as_of, jobs, clock, progress, say, &mut demo).await? && !mark.ran.contains(&2) {
+    if once(dir, mark.as_of, wish, clock, progress, say, &mut demo).await? && !mark.ran.contains(&2) {
         mark.ran.push(2);
         save(dir, &mark).map_err(one)?;
     }
@@ -113,14 +128,14 @@ pub async fn run(
 async fn once(
     dir: &Path,
     as_of: DateTime<Utc>,
-    jobs: usize,
+    wish: &Wish,
     clock: &dyn Clock,
     progress: &dyn Progress,
     say: &mut (dyn FnMut(&str) + Send),
     demo: &mut Demo,
 ) -> Result<bool, Vec<Problem>> {
-    let project = Project::open(&dir.join("rcm.toml"), &Vars::default())?;
-    let options = Options { as_of: Some(as_of), jobs, ..Options::default() };
+    let project = Project::open(&dir.join("rcm.toml"), &wish.vars)?;
+    let options = Options { as_of: Some(as_of), jobs: wish.jobs, ..Options::default() };
     let report = pipeline::run(&project, &options, clock, progress).await;
     say(&human(&report));
     let went_well = report.exit_code() == 0;
@@ -128,14 +143,18 @@ async fn once(
     Ok(went_well)
 }
 
-fn open(dir: &Path, as_of: Option<DateTime<Utc>>) -> Result<Mark, Problem> {
+fn open(dir: &Path, wish: &Wish) -> Result<Mark, Problem> {
     let place = || dir.display().to_string();
     let path = dir.join(MARK);
     if path.is_file() {
         let bytes = std::fs::read(&path).map_err(|e| cannot(&path, &e))?;
         let mark: Mark = serde_json::from_slice(&bytes)
             .map_err(|_| Problem::new(Class::Config, path.display().to_string(), "is no demo's mark"))?;
-        return match as_of {
+        if wish.lake.as_ref().is_some_and(|asked| mark.lake.as_ref() != Some(asked)) {
+            return Err(Problem::new(Class::Config, place(), "the demo here has another lake")
+                .hint("leave --lake out, or name another --dir"));
+        }
+        return match wish.as_of {
             Some(asked) if asked != mark.as_of => {
                 let what = format!("the demo here is as of {}, asked is {}", text(mark.as_of), text(asked));
                 Err(Problem::new(Class::Config, place(), what).hint("leave --as-of out, or name another --dir"))
@@ -148,7 +167,8 @@ fn open(dir: &Path, as_of: Option<DateTime<Utc>>) -> Result<Mark, Problem> {
             .hint("name another folder with --dir; nothing was touched"));
     }
     let default = generate::DEFAULT_AS_OF.parse().unwrap_or_default();
-    let mark = Mark { as_of: as_of.unwrap_or(default), delivered: Vec::new(), ran: Vec::new() };
+    let (as_of, lake) = (wish.as_of.unwrap_or(default), wish.lake.clone());
+    let mark = Mark { as_of, lake, delivered: Vec::new(), ran: Vec::new() };
     save(dir, &mark)?;
     Ok(mark)
 }
@@ -170,8 +190,13 @@ fn is_empty(dir: &Path) -> Result<bool, Problem> {
     }
 }
 
-fn write_project(dir: &Path) -> Result<(), Problem> {
-    deliver(dir, PROJECT.map(|(path, text)| File { path: path.to_owned(), bytes: text.as_bytes().to_vec() }).into())
+fn write_project(dir: &Path, lake: Option<&str>) -> Result<(), Problem> {
+    let url = |lake: &str| format!("url = {}", toml::Value::from(lake));
+    let file = |(path, text): (&str, &str)| {
+        let text = lake.map_or_else(|| text.to_owned(), |lake| text.replacen(&url("lake"), &url(lake), 1));
+        File { path: path.to_owned(), bytes: text.into_bytes() }
+    };
+    deliver(dir, PROJECT.map(file).into())
 }
 
 fn deliver(dir: &Path, files: Vec<File>) -> Result<(), Problem> {

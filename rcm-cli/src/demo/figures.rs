@@ -14,8 +14,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// A lake that cannot be read.
-pub async fn figures(dir: &Path) -> Result<String, Vec<Problem>> {
-    let project = Project::open(&dir.join("rcm.toml"), &Vars::default())?;
+pub async fn figures(dir: &Path, vars: &Vars) -> Result<String, Vec<Problem>> {
+    let project = Project::open(&dir.join("rcm.toml"), vars)?;
     let one = |p: Problem| vec![p];
     let tables = Tables::newest(&project.lake).await.map_err(one)?;
     show(dir, &tables).await.map_err(one)

@@ -16,12 +16,12 @@ const CASES: &[Case] = &[
         to: "[laek]",
         says: &["rcm.toml:10", "unknown field `laek`", "did you mean `lake`?"],
     },
-    Case { file: "rcm.toml", from: "grace = \"1d\"", to: "grace = \"1\"", says: &["rcm.toml:16", "run.grace", "2d"] },
+    Case { file: "rcm.toml", from: "grace = \"1d\"", to: "grace = \"1\"", says: &["rcm.toml:20", "run.grace", "2d"] },
     Case {
         file: "rcm.toml",
         from: "max_delete_share = 0.2",
         to: "max_delete_share = 20",
-        says: &["rcm.toml:18", "run.max_delete_share", "from 0 to 1"],
+        says: &["rcm.toml:22", "run.max_delete_share", "from 0 to 1"],
     },
     Case {
         file: "rcm.toml",
@@ -133,9 +133,33 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "rcm.toml",
+        from: "url = \"lake\"",
+        to: "url = \"ftp://host/lake\"",
+        says: &["rcm.toml:12", "lake.url: `ftp://` is not built in", "an abfss:// or s3:// URL"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "url = \"lake\"",
+        to: "url = \"abfss://c@a.dfs.core.windows.net/p\"\n[lake.storage_options]\naccount_key = \"Q0FOQVJZ\"",
+        says: &["rcm.toml:14", "lake.storage_options.account_key: is a secret", "account_key = \"${env:NAME}\""],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "url = \"lake\"",
+        to: "url = \"s3://b/p\"\n[lake.storage_options]\nallow_invalid_certificates = \"true\"",
+        says: &["rcm.toml:14", "invalid certificates are never accepted", "ca_file"],
+    },
+    Case {
+        file: "rcm.toml",
+        from: "url = \"lake\"",
+        to: "url = \"s3://b/p\"\nca_file = \"none.pem\"\nretry_budget = \"soon\"",
+        says: &["rcm.toml:13", "lake.ca_file: cannot be read", "rcm.toml:14", "lake.retry_budget: is no duration"],
+    },
+    Case {
+        file: "rcm.toml",
         from: "G5 = \"quarantine\"",
         to: "G4 = \"off\"",
-        says: &["rcm.toml:27", "is no rule that can be set"],
+        says: &["rcm.toml:31", "is no rule that can be set"],
     },
 ];
 
@@ -171,6 +195,7 @@ fn each_is_refused_with_its_place_and_a_way_out() {
             for words in case.says {
                 assert!(said.stderr.contains(words), "{} → {}: no {words:?} in\n{}", case.from, case.to, said.stderr);
             }
+            assert!(!said.stderr.contains("Q0FOQVJZ"), "a secret: {}", said.stderr);
         }
         assert_eq!(walk(&project.dir), before, "{}", case.to);
     }

@@ -4,6 +4,7 @@
 mod audit;
 mod bad_config;
 mod bad_input;
+mod cloud;
 mod crash;
 mod damage;
 mod demo;
@@ -12,5 +13,8 @@ mod hospitals;
 mod maintain;
 mod replay;
 mod same_bytes;
+#[allow(dead_code, reason = "the lake's own tests use the rest")]
+#[path = "../../../rcm-connectors/tests/it/services.rs"]
+mod services;
 mod support;
 mod watched;

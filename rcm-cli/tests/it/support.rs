@@ -16,7 +16,11 @@ pub(crate) struct Said {
 
 /// Runs the program.
 pub(crate) fn rcm(args: &[&str]) -> Said {
-    let out = Command::new(env!("CARGO_BIN_EXE_rcm")).args(args).output().unwrap();
+    said(Command::new(env!("CARGO_BIN_EXE_rcm")).args(args))
+}
+
+pub(crate) fn said(command: &mut Command) -> Said {
+    let out = command.output().unwrap();
     Said {
         code: out.status.code().unwrap_or(-1),
         stdout: String::from_utf8(out.stdout).unwrap(),
@@ -143,18 +147,7 @@ impl Project {
 
     /// Live data files of the newest publish: (table, digest), sorted.
     pub(crate) fn live(&self) -> Vec<(String, String)> {
-        let lake = self.lake();
-        wait(async {
-            let mut all = Vec::new();
-            for (table, at) in lake.newest().await.unwrap().expect("a publish").tables {
-                for file in lake.table_files(&table, at.version).await.unwrap().files {
-                    let bytes = lake.get(&format!("{table}/{}", file.path)).await.unwrap();
-                    all.push((table.clone(), sha256(&bytes)));
-                }
-            }
-            all.sort();
-            all
-        })
+        live(&self.lake())
     }
 
     /// Files with rows or state, and attempts, that none of the publishes names which `[maintain]` keeps; the newest
@@ -201,6 +194,21 @@ impl Project {
         rows.sort();
         rows
     }
+}
+
+/// Live data files of the newest publish of a lake: (table, digest), sorted.
+pub(crate) fn live(lake: &Lake) -> Vec<(String, String)> {
+    wait(async {
+        let mut all = Vec::new();
+        for (table, at) in lake.newest().await.unwrap().expect("a publish").tables {
+            for file in lake.table_files(&table, at.version).await.unwrap().files {
+                let bytes = lake.get(&format!("{table}/{}", file.path)).await.unwrap();
+                all.push((table.clone(), sha256(&bytes)));
+            }
+        }
+        all.sort();
+        all
+    })
 }
 
 fn lines(batches: &[arrow::array::RecordBatch]) -> Vec<String> {

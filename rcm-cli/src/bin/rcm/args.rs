@@ -36,6 +36,10 @@ pub(crate) enum Verb {
         /// Day 2's instant; day 1 is one day earlier. Default: fixed, so that everybody sees the same.
         #[arg(long, value_name = "T", value_parser = instant)]
         as_of: Option<DateTime<Utc>>,
+        /// Where the lake lies, if not in that folder: an abfss:// or s3:// URL, reached by the usual variables of the
+        /// environment (AZURE_STORAGE_ACCOUNT_KEY, AWS_ACCESS_KEY_ID, …).
+        #[arg(long, value_name = "URL")]
+        lake: Option<String>,
         /// Threads; 0: as many as the machine has.
         #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
         jobs: u16,

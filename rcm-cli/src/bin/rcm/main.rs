@@ -9,6 +9,7 @@ use args::{Args, Verb};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use rcm::config::{Project, Vars};
+use rcm::demo::Wish;
 use rcm::pipeline::{self, Options};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Clock, Problem};
@@ -49,10 +50,11 @@ async fn verb(args: Args, output: &Output) -> u8 {
     let terminal = terminal::Terminal::new(stop);
     let open = || Project::open(&args.config, &vars);
     match args.verb {
-        Verb::Demo { dir, as_of, jobs } => {
+        Verb::Demo { dir, as_of, jobs, lake } => {
             let mut say = |text: &str| terminal.say(text);
-            match rcm::demo::run(&dir, as_of, jobs.into(), &WallClock, &terminal, &mut say).await {
-                Ok(demo) if demo.exit_code() == 0 && !output.json => match rcm::demo::figures(&dir).await {
+            let wish = Wish { as_of, lake, jobs: jobs.into(), vars };
+            match rcm::demo::run(&dir, &wish, &WallClock, &terminal, &mut say).await {
+                Ok(demo) if demo.exit_code() == 0 && !output.json => match rcm::demo::figures(&dir, &wish.vars).await {
                     Ok(figures) => output.text(&figures),
                     Err(problems) => output.problems(&problems),
                 },

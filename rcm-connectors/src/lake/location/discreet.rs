@@ -87,6 +87,8 @@ impl<S: ObjectStore> ObjectStore for Discreet<S> {
             GetResultPayload::Stream(stream) => GetResultPayload::Stream(self.all(stream)),
             file => file,
         };
+        // PrefixStore leaves its prefix in it.
+        got.meta.location = location.clone();
         Ok(got)
     }
 
