@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use rcm_connectors::lake::{Access, Checkpoints, Lake, Location};
@@ -206,6 +206,28 @@ fn azure_by_managed_identity_over_tls() {
     access.authorities = Some(authority.pem.clone());
     contract(&azure("by-identity", &access));
     assert!(tokens.asked.load(Ordering::SeqCst) > 0);
+
+    // A client by its secret, and a workload by a token in a file, at the authority of a tenant.
+    let entra = Answers::start(Some(&authority), |said| {
+        let secret = said.contains("client_secret=a+secret");
+        let workload = said.contains("client_assertion=of+a+workload") && said.contains("urn%3Aietf");
+        let asked = said.contains("POST /tenant/oauth2/v2.0/token ") && said.contains("client_id=client");
+        if asked && (secret || workload) { entra_token() } else { String::new() }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "of a workload").unwrap();
+    let host = format!("https://127.0.0.1:{}", entra.port);
+    for (n, own) in
+        [("client_secret", "a secret"), ("federated_token_file", file.to_str().unwrap())].into_iter().enumerate()
+    {
+        let by_client = [("authority_host", host.as_str()), ("client_id", "client"), ("tenant_id", "tenant"), own];
+        let mut access = options([("endpoint", azurite.endpoint().as_str()), own]);
+        access.options.extend(by_client.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        access.authorities = Some(authority.pem.clone());
+        names_are_given_once(&open(&azure(&format!("by-client-{n}"), &access)));
+        assert!(entra.asked.load(Ordering::SeqCst) > n);
+    }
 
     // Who does not know the authority trusts nobody.
     access.authorities = Some(Authority::new().pem);
