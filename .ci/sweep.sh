@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Every point of a crash sweep: .ci/sweep.sh OUT SEED kill|power|full, in ten parts. It can be stopped and goes on where it
+# Every point of a sweep: .ci/sweep.sh OUT SEED kill|power|full|faults, in ten parts. It can be stopped and goes on where it
 # was. At the end the ledger: how often each verb was tried at each kind of file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$1 seed=$2 sweep=$3
 case $sweep in
-    kill) test=killed_at_any_call_a_run_ends_where_a_clean_one_ends ;;
-    power) test=after_a_power_cut_every_acknowledged_publish_is_whole ;;
-    full) test=on_a_full_disk_a_run_says_so_and_the_next_one_goes_on ;;
-    *) echo "kill, power or full?" >&2; exit 2 ;;
+    kill) test=crash::killed_at_any_call_a_run_ends_where_a_clean_one_ends ;;
+    power) test=crash::after_a_power_cut_every_acknowledged_publish_is_whole ;;
+    full) test=crash::on_a_full_disk_a_run_says_so_and_the_next_one_goes_on ;;
+    faults) test=faulty::one_request_that_fails_harms_nothing ;;
+    *) echo "kill, power, full or faults?" >&2; exit 2 ;;
 esac
 mkdir -p "$out"
 for part in $(seq 10); do
     log=$out/$sweep.$part
     [ -f "$log" ] && continue
     RUST_BACKTRACE=0 RCM_CRASH_POINTS=0 RCM_CRASH_SEED=$seed RCM_CRASH_PART=$part/10 \
-        cargo test -q -p rcm-cli --test it -- --exact "crash::$test" --nocapture > "$log.running"
+        cargo test -q -p rcm-cli --test it -- --exact "$test" --nocapture > "$log.running"
     mv "$log.running" "$log"
 done
 cat "$out/$sweep".? "$out/$sweep".10 | awk '

@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout)] // the ledger
 
 mod disk;
-mod sweep;
+pub(crate) mod sweep;
 
 use crate::support::{DAY1, DAY2, DAY3, Project, copy, wait, walk};
 use chrono::{DateTime, Utc};
@@ -24,7 +24,7 @@ use sweep::sweep;
 
 const RUN: &str = "RCM_CRASH_RUN";
 
-struct Fixed;
+pub(crate) struct Fixed;
 
 impl Clock for Fixed {
     fn now(&self) -> DateTime<Utc> {
@@ -32,7 +32,7 @@ impl Clock for Fixed {
     }
 }
 
-struct Silent;
+pub(crate) struct Silent;
 
 impl Progress for Silent {
     fn event(&self, _: &rcm_core::Event<'_>) {}

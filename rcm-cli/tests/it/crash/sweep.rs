@@ -11,10 +11,10 @@ const SEED: &str = "RCM_CRASH_SEED";
 const PART: &str = "RCM_CRASH_PART";
 
 /// Numbers that depend on a seed only.
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         // SplitMix64 (Steele, Lea and Flood, 2014).
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -44,14 +44,36 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |n| n.parse().unwrap())
 }
 
+/// Which points are asked for.
+pub(crate) struct Asked {
+    pub(crate) seed: u64,
+    /// So many of each stage; 0: all.
+    points: usize,
+    part: usize,
+    pub(crate) parts: usize,
+}
+
+impl Asked {
+    pub(crate) fn of(name: &str, sample: u64) -> Asked {
+        let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
+        let part = std::env::var(PART).unwrap_or_else(|_| "1/1".to_owned());
+        let (part, parts) = part.split_once('/').unwrap();
+        let [part, parts] = [part, parts].map(|n| n.parse::<usize>().unwrap());
+        println!("{name}: {SEED}={seed} repeats this sample");
+        Asked { seed, points: number(POINTS, sample) as usize, part, parts }
+    }
+
+    /// Those of a stage's points, in their order.
+    pub(crate) fn of_stage<T>(&self, mut points: Vec<T>) -> impl Iterator<Item = T> {
+        points.truncate(if self.points > 0 { self.points } else { points.len() });
+        points.into_iter().skip(self.part - 1).step_by(self.parts)
+    }
+}
+
 /// Points of the stages, a sample or all; what to do at each; and a ledger of what was done.
 pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: impl Fn(&Stage, Point, &mut Dice)) {
-    let seed = number(SEED, Utc::now().timestamp_micros().unsigned_abs());
-    let wanted = number(POINTS, sample) as usize;
-    let part = std::env::var(PART).unwrap_or_else(|_| "1/1".to_owned());
-    let (part, parts) = part.split_once('/').unwrap();
-    let [part, parts] = [part, parts].map(|n| n.parse::<usize>().unwrap());
-    println!("{name}: {SEED}={seed} repeats this sample");
+    let asked = Asked::of(name, sample);
+    let seed = asked.seed;
     let mut ledger = Ledger::default();
     let started = std::time::Instant::now();
     for (number, stage) in stages().iter().enumerate() {
@@ -69,8 +91,7 @@ pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: imp
         };
         let mut points: Vec<(usize, Point)> = points.into_iter().map(|point| (rank(&point), point)).collect();
         points.sort_by_key(|(rank, _)| *rank);
-        points.truncate(if wanted > 0 { wanted } else { points.len() });
-        for (_, point) in points.into_iter().skip(part - 1).step_by(parts) {
+        for (_, point) in asked.of_stage(points) {
             let (verb, path) = &stage.calls[point.call];
             *ledger
                 .entry((if point.half { "half of create" } else { *verb }.to_owned(), kind(path).to_owned()))
@@ -87,13 +108,13 @@ pub(super) fn sweep(name: &str, sample: u64, at: impl Fn(&str) -> bool, one: imp
     for ((verb, kind), points) in &ledger {
         println!("{verb:14} {kind:10} {points:5}");
     }
-    if wanted == 0 {
+    if asked.points == 0 {
         let (verbs, kinds): (BTreeSet<&String>, BTreeSet<&String>) =
             ledger.keys().map(|(verb, kind)| (verb, kind)).unzip();
         let cells = verbs.iter().flat_map(|verb| kinds.iter().map(move |kind| ((*verb).clone(), (*kind).clone())));
         for cell in cells.filter(|cell| is_possible(&cell.0, &cell.1) && !ledger.contains_key(cell)) {
             // A part of the points may miss what another part has.
-            assert!(parts > 1, "nothing was tried at {cell:?}");
+            assert!(asked.parts > 1, "nothing was tried at {cell:?}");
             println!("{:14} {:10}     0", cell.0, cell.1);
         }
     }

@@ -1,0 +1,248 @@
+//! A store in the cloud that fails at one request: a run that meets it says so or gets over it, a reader sees the run whole
+//! or not at all, and the next run ends where a clean one ends.
+//!
+//! The store is object_store's own in memory, each of whose requests has a number here. `cargo test` takes a sample, whose
+//! seed is printed; `.ci/sweep.sh OUT SEED faults` takes every request.
+#![allow(clippy::print_stdout)] // the ledger
+
+use crate::crash::sweep::{Asked, Dice};
+use crate::crash::{Fixed, Silent};
+use crate::support::{DAY1, DAY2, Project, live, wait};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use rcm::config::{Project as Config, Vars};
+use rcm::pipeline::{self, Options};
+use rcm_connectors::lake::{Lake, Location};
+use rcm_core::Problem;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// It fails, and nothing is done.
+    Refused,
+    /// It is done, and then fails.
+    Lost,
+    /// A put that is done, and of which the client hears that the name was taken: it had asked twice.
+    Twice,
+    /// A read that ends in the middle.
+    Cut,
+}
+
+#[derive(Debug, Default)]
+struct Faulty {
+    store: InMemory,
+    /// All so far, and what happens at which.
+    requests: Mutex<(Requests, Option<(usize, Fault)>)>,
+}
+
+/// Verb and place.
+type Requests = Vec<(&'static str, String)>;
+
+impl Faulty {
+    fn on(store: InMemory, fault: Option<(usize, Fault)>) -> Arc<Faulty> {
+        Arc::new(Faulty { store, requests: Mutex::new((Vec::new(), fault)) })
+    }
+
+    fn requested(&self, verb: &'static str, path: Option<&Path>) -> Option<Fault> {
+        let (requests, fault) = &mut *self.requests.lock().unwrap();
+        requests.push((verb, path.map(ToString::to_string).unwrap_or_default()));
+        fault.filter(|(number, _)| requests.len() == number + 1).map(|(_, fault)| fault)
+    }
+}
+
+fn broken<T>() -> Result<T> {
+    Err(Error::Generic { store: "faulty", source: "the connection broke".into() })
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("faulty")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let fault = self.requested("put", Some(location));
+        if fault == Some(Fault::Refused) {
+            return broken();
+        }
+        let put = self.store.put_opts(location, payload, opts).await?;
+        match fault {
+            Some(Fault::Twice) => {
+                Err(Error::AlreadyExists { path: location.to_string(), source: "asked twice".into() })
+            }
+            Some(_) => broken(),
+            None => Ok(put),
+        }
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.store.put_multipart_opts(at, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let fault = self.requested("get", Some(location));
+        match fault {
+            None => self.store.get_opts(location, options).await,
+            Some(Fault::Cut) => {
+                let got = self.store.get_opts(location, options).await?;
+                let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
+                let bytes = got.bytes().await?;
+                let half = bytes.slice(0..bytes.len() / 2);
+                let payload = GetResultPayload::Stream(stream::iter([Ok(half), broken()]).boxed());
+                Ok(GetResult { payload, meta, range, attributes })
+            }
+            Some(_) => broken(),
+        }
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        match self.requested("delete", None) {
+            Some(Fault::Refused) => stream::iter([broken()]).boxed(),
+            Some(_) => self.store.delete_stream(locations).and_then(|_| async { broken() }).boxed(),
+            None => self.store.delete_stream(locations),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        match self.requested("list", prefix) {
+            Some(_) => self.store.list(prefix).take(1).chain(stream::iter([broken()])).boxed(),
+            None => self.store.list(prefix),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        match self.requested("list", prefix) {
+            Some(_) => broken(),
+            None => self.store.list_with_delimiter(prefix).await,
+        }
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+}
+
+/// What a reader sees.
+type Live = Option<Vec<(String, String)>>;
+
+fn seen(store: &Arc<Faulty>) -> Live {
+    let location = Location::Store { name: "faulty".to_owned(), store: Arc::new(store.store.fork()) };
+    let lake = Lake::open(&location).unwrap();
+    wait(lake.newest()).unwrap().map(|_| live(&lake))
+}
+
+/// A run, or maintenance, over a store. Its requests are always the same: no beat comes while it is at work.
+fn embed(project: &Project, as_of: Option<&str>, store: &Arc<Faulty>) -> Vec<Problem> {
+    embed_beating(project, as_of, store, Duration::from_secs(3600))
+}
+
+fn embed_beating(project: &Project, as_of: Option<&str>, store: &Arc<Faulty>, every: Duration) -> Vec<Problem> {
+    let mut config = Config::open(&project.path("rcm.toml"), &Vars::default()).unwrap();
+    config.lake = Location::Store { name: "faulty".to_owned(), store: store.clone() };
+    let open = |lake: &Location| Ok(Lake::open(lake)?.beating(every));
+    match as_of {
+        None => wait(pipeline::maintain(&open, &config, false, &Fixed, &Silent)).err().into_iter().collect(),
+        Some(as_of) => {
+            let options = Options { as_of: Some(as_of.parse().unwrap()), jobs: 1, ..Options::default() };
+            wait(pipeline::run_on(&open, &config, &options, &Fixed, &Silent)).problems
+        }
+    }
+}
+
+struct Stage {
+    project: Project,
+    as_of: Option<&'static str>,
+    store: InMemory,
+    before: Live,
+    end: Live,
+    requests: Requests,
+}
+
+impl Stage {
+    fn new(project: Project, as_of: Option<&'static str>, store: InMemory) -> Stage {
+        let before = seen(&Faulty::on(store.fork(), None));
+        let clean = Faulty::on(store.fork(), None);
+        assert_eq!(embed(&project, as_of, &clean), []);
+        let requests = clean.requests.lock().unwrap().0.clone();
+        Stage { project, as_of, store, before, end: seen(&clean), requests }
+    }
+
+    /// Every request with every fault that it can have.
+    fn points(&self) -> Vec<(usize, Fault)> {
+        let faults = |verb: &str| match verb {
+            "put" => vec![Fault::Refused, Fault::Lost, Fault::Twice],
+            "get" => vec![Fault::Refused, Fault::Cut],
+            "delete" => vec![Fault::Refused, Fault::Lost],
+            _ => vec![Fault::Refused],
+        };
+        let points = self.requests.iter().enumerate();
+        points.flat_map(|(n, (verb, _))| faults(verb).into_iter().map(move |fault| (n, fault))).collect()
+    }
+
+    fn try_out(&self, fault: (usize, Fault)) {
+        let what = format!("{:?}, {:?} at {:?}", self.as_of, fault, self.requests[fault.0]);
+        let store = Faulty::on(self.store.fork(), Some(fault));
+        let problems = embed(&self.project, self.as_of, &store);
+        for problem in &problems {
+            assert!(!problem.to_string().contains("damaged"), "{what}: a fault is no damage: {problem}");
+        }
+        let seen_then = seen(&store);
+        assert!([&self.before, &self.end].contains(&&seen_then), "{what}: a torn run");
+        assert!(!problems.is_empty() || seen_then == self.end, "{what}: it said that all is well");
+        store.requests.lock().unwrap().1 = None;
+        // The beat of the run before may have to run out first.
+        assert_eq!(embed_beating(&self.project, self.as_of, &store, Duration::from_millis(5)), [], "{what}, again");
+        assert_eq!(seen(&store), self.end, "{what}, again");
+    }
+}
+
+#[test]
+fn one_request_that_fails_harms_nothing() {
+    let asked = Asked::of("faults", 8);
+    let first = Stage::new(Project::new(), Some(DAY1), InMemory::new());
+    let after = Faulty::on(InMemory::new(), None);
+    let project = Project::new();
+    assert_eq!(embed(&project, Some(DAY1), &after), []);
+    project.deliver_day2();
+    let second = Stage::new(project, Some(DAY2), after.store.fork());
+    // Only the second of two days is kept.
+    let project = Project::new();
+    project.edit("rcm.toml", "keep_publishes = 100", "keep_publishes = 1");
+    let after = Faulty::on(InMemory::new(), None);
+    assert_eq!(embed(&project, Some(DAY1), &after), []);
+    project.deliver_day2();
+    assert_eq!(embed(&project, Some(DAY2), &after), []);
+    let third = Stage::new(project, None, after.store.fork());
+    assert!(third.requests.iter().any(|(verb, _)| *verb == "delete"));
+
+    let mut ledger: BTreeMap<(&str, Fault), usize> = BTreeMap::new();
+    let started = std::time::Instant::now();
+    for (n, stage) in [first, second, third].iter().enumerate() {
+        let (mut points, mut dice) = (stage.points(), Dice(asked.seed + n as u64));
+        points.sort_by_cached_key(|_| dice.below(usize::MAX));
+        for point in asked.of_stage(points) {
+            stage.try_out(point);
+            *ledger.entry((stage.requests[point.0].0, point.1)).or_default() += 1;
+        }
+    }
+    let points: usize = ledger.values().sum();
+    println!(
+        "faults: {points} points, 0 divergences, {:.1} s a point",
+        started.elapsed().as_secs_f64() / points as f64
+    );
+    for ((verb, fault), points) in ledger {
+        println!("{verb:6} {:8} {points:5}", format!("{fault:?}"));
+    }
+}
