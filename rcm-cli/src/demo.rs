@@ -9,6 +9,7 @@ use crate::report::{Report, human};
 use chrono::{DateTime, Duration, Utc};
 pub use figures::figures;
 use generate::File;
+use rcm_connectors::lake::{Access, Location};
 use rcm_core::{Class, Clock, Problem, Progress};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -95,6 +96,11 @@ pub async fn run(
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Demo, Vec<Problem>> {
     let one = |p: Problem| vec![p];
+    if let Some(lake) = &wish.lake {
+        // Before it stands in a file.
+        let access = Access { environment: wish.vars.env.clone(), ..Access::default() };
+        Location::of(lake, &access).map_err(one)?;
+    }
     let mut mark = open(dir, wish).map_err(one)?;
     let today = mark.as_of.date_naive();
     let mut demo = Demo { schema: 1, runs: Vec::new() };

@@ -44,7 +44,7 @@ pub use disk::{Disk, Os};
 pub use foreign::Foreign;
 pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, MergeError, Weave};
 pub use lease::Lease;
-pub use location::{Access, Location, is_secret};
+pub use location::{Access, Location, holds_secret};
 pub use maintain::Unneeded;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use single::{HistoryTable, Loaded};

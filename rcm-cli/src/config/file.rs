@@ -2,7 +2,7 @@
 
 use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
 use rcm_connectors::files::sha256;
-use rcm_connectors::lake::{Access, Location, is_secret};
+use rcm_connectors::lake::{Access, Location, holds_secret};
 use rcm_core::Problem;
 use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
@@ -133,7 +133,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let mut wrong = |at: &[&str], what: String, hint: &str| {
         problems.push(fault(path, line_of(text, at), format!("{}: {what}", at.join("."))).hint(hint));
     };
-    for (option, value) in raw.lake.storage_options.iter().filter(|(option, _)| is_secret(option)) {
+    for (option, value) in raw.lake.storage_options.iter().filter(|(option, value)| holds_secret(option, value)) {
         if !is_reference(value) {
             let hint = format!("write {option} = \"${{env:NAME}}\", and set NAME where rcm runs");
             wrong(&["lake", "storage_options", option], "is a secret, which never stands in a file".to_owned(), &hint);
@@ -149,12 +149,9 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
         Ok(authorities) => access.authorities = authorities,
         Err(e) => wrong(&["lake", "ca_file"], format!("cannot be read: {e}"), "name a file with certificates in PEM"),
     }
-    // A folder is relative to the file.
-    let url = match url.strip_prefix("file://").unwrap_or(&url) {
-        path if path.is_empty() || path.contains("://") => url,
-        path => base(root, &raw.lake.url).join(path).display().to_string(),
-    };
     let lake = match Location::of(&url, &access) {
+        // A folder is relative to the file.
+        Ok(Location::Folder(folder)) => Some(Location::Folder(base(root, &raw.lake.url).join(folder))),
         Ok(lake) => Some(lake),
         Err(problem) => {
             let place = match problem.place.as_str() {

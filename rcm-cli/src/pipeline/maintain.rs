@@ -82,10 +82,7 @@ async fn clean(
         let kept = Publish { checkpoints, ..newest };
         report.publish = Some(take_number(lake, &kept, clock.now(), progress).await?);
     }
-    for file in &files {
-        lake.delete(&file.path).await?;
-    }
-    Ok(())
+    lake.delete(files.into_iter().map(|file| file.path).collect()).await
 }
 
 async fn unneeded(

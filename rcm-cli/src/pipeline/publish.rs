@@ -5,8 +5,8 @@ use super::gold::Rebuilt;
 use super::merge::TableAfter;
 use super::plan::Plan;
 use crate::report::Report;
-use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt};
-use rcm_core::{Clock, Event, Problem, Progress};
+use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt, new_attempt};
+use rcm_core::{Class, Clock, Event, Problem, Progress};
 use rcm_transforms::gold::MODELS;
 use std::collections::BTreeSet;
 
@@ -103,6 +103,13 @@ pub(super) async fn publish(
     let stands = async || matches!(lake.intent(plan.publish).await, Ok(Some(it)) if it.publish.attempt == plan.attempt);
     if put.is_ok() || stands().await {
         report.intent = Some(plan.publish);
+    }
+    if let Err(problem) = &put
+        && !matches!(problem.class, Class::Busy | Class::Drift)
+        && !lake.is_on_disk()
+    {
+        // It may yet come to stand: the rows of this attempt are those of its intent, and the failure's are another's.
+        report.attempt = new_attempt(plan.publish);
     }
     put?;
     progress.event(&Event::IntentWritten { publish: plan.publish });

@@ -44,6 +44,17 @@ fn the_demo_shows_what_its_files_hold_and_says_so_again() {
 }
 
 #[test]
+fn a_lake_that_cannot_be_stands_in_no_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("demo");
+    for lake in ["abfss://lake@account.dfs.core.windows.net/p?sig=CANARY", "s3://KEY:CANARY@bucket/p", ""] {
+        let said = rcm(&["demo", "--dir", dir.to_str().unwrap(), "--lake", lake]);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(!dir.exists() && !said.stderr.contains("CANARY"), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_demo_that_was_stopped_goes_on() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

@@ -105,7 +105,7 @@ impl Lake {
     /// it anew.
     ///
     /// # Errors
-    /// As [`Lake::standing`].
+    /// As [`Lake::standing`]; a name of other letters than stand for themselves in a URL.
     pub async fn change(
         &self,
         table: &str,
@@ -113,6 +113,17 @@ impl Lake {
         schema: SchemaRef,
         rebuilt: bool,
     ) -> Result<Change, Problem> {
+        let is_plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with(['.', '_'])
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        };
+        if !table.split('/').all(is_plain) {
+            let what = "is no name of a table here";
+            return Err(
+                Problem::new(Class::Config, table, what).hint("take layer/table, of letters, digits, `_`, `-` and `.`")
+            );
+        }
         let before = match self.standing(table, &at).await {
             Err(problem) if rebuilt && problem.class == Class::Drift && at.version.is_some() => {
                 // Its columns are told anew.

@@ -2,7 +2,8 @@
 //!
 //! On a local disk an OS file lock, which dies with its process. Elsewhere beats: `_rcm/lease/<n>.json`, each put only if
 //! absent, the next every few seconds. Whoever finds that the same beat stands through some looks of its own takes the next
-//! number; no two clocks are compared. A holder that was stopped so long finds its number taken, and is no longer one.
+//! number; no two clocks are compared. A holder that was stopped so long finds another's beats when it wakes, and is no
+//! longer one.
 
 use super::Lake;
 use super::store::Local;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 const FOLDER: &str = "_rcm/lease";
@@ -22,7 +24,8 @@ const BEAT: Duration = Duration::from_secs(3);
 const LOOKS: u32 = 4;
 
 /// Held while a run may write; [`Lease::end`] lets it go. One that is dropped on a local disk is let go too; elsewhere it
-/// runs out.
+/// runs out. Beats come on the runtime of whoever took it: where that has a single thread, and work blocks it, they do not,
+/// and the lease may be another's meanwhile.
 #[derive(Debug)]
 pub struct Lease(Held);
 
@@ -31,7 +34,7 @@ enum Held {
     /// The lock ends when the file is closed.
     Lock { _file: File },
     /// The beats end when their task is dropped.
-    Beats { lake: Lake, holder: String, beating: JoinSet<()> },
+    Beats { lake: Lake, holder: String, stop: oneshot::Sender<()>, beating: JoinSet<()> },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,11 +123,16 @@ impl Lake {
 
     fn beat_on(&self, first: u64, ours: Beat, every: Duration) -> Held {
         let (lake, holder) = (self.clone(), ours.holder.clone());
+        let (stop, mut stopped) = oneshot::channel();
         let mut beating = JoinSet::new();
         beating.spawn(async move {
             let mut last = first;
             loop {
-                tokio::time::sleep(every).await;
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    // Between two beats: a put that is given up may still come to be.
+                    _ = &mut stopped => return,
+                }
                 match lake.put_beat(last + 1, &ours).await {
                     Ok(true) => {}
                     // Another one holds it now.
@@ -132,11 +140,19 @@ impl Lake {
                     // The next beat may come through.
                     Err(_) => continue,
                 }
-                let _ = lake.delete(&beat_path(last)).await;
+                // Another one may have come and gone over this number while this process was stopped.
+                match lake.newest_beat().await {
+                    Ok(Some((_, newest))) if newest.holder != ours.holder => {
+                        let _ = lake.delete(vec![beat_path(last), beat_path(last + 1)]).await;
+                        return;
+                    }
+                    _ => {}
+                }
+                let _ = lake.delete(vec![beat_path(last)]).await;
                 last += 1;
             }
         });
-        Held::Beats { lake: self.clone(), holder, beating }
+        Held::Beats { lake: self.clone(), holder, stop, beating }
     }
 
     async fn put_beat(&self, number: u64, beat: &Beat) -> Result<bool, Problem> {
@@ -146,21 +162,25 @@ impl Lake {
 
     /// Deletes beats before one. One that stays is one more name in a listing.
     async fn forget_beats(&self, below: u64) {
-        for name in self.names(FOLDER).await.unwrap_or_default() {
-            if name.strip_suffix(".json").and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below) {
-                let _ = self.delete(&format!("{FOLDER}/{name}")).await;
-            }
-        }
+        let names = self.names(FOLDER).await.unwrap_or_default();
+        let old = |name: &String| name.as_str() < format!("{below:020}.json").as_str();
+        let _ =
+            self.delete(names.iter().filter(|name| old(name)).map(|name| format!("{FOLDER}/{name}")).collect()).await;
     }
 
     async fn newest_beat(&self) -> Result<Option<(u64, Beat)>, Problem> {
-        loop {
+        for _ in 0..10 {
             let Some(number) = self.newest_number(FOLDER).await? else { return Ok(None) };
             let path = beat_path(number);
             // Gone since the listing: there is a newer one.
             let Some(bytes) = self.find(&path).await? else { continue };
-            return Ok(Some((number, serde_json::from_slice(&bytes).map_err(|e| Problem::storage(&path, e))?)));
+            let beat = serde_json::from_slice(&bytes).map_err(|_| {
+                Problem::new(Class::Failed, &path, "is no beat of a lease")
+                    .hint(format!("if no run is at work, delete {FOLDER}: nothing depends on it"))
+            })?;
+            return Ok(Some((number, beat)));
         }
+        Err(Problem::new(Class::Temporary, FOLDER, "changes faster than it can be read").hint("run again"))
     }
 }
 
@@ -171,8 +191,9 @@ fn beat_path(number: u64) -> String {
 impl Lease {
     /// Lets the lease go. Where that cannot be said, or it is another's by now, nothing is lost: it runs out.
     pub async fn end(self) {
-        let Held::Beats { lake, holder, mut beating } = self.0 else { return };
-        beating.shutdown().await;
+        let Held::Beats { lake, holder, stop, beating } = self.0 else { return };
+        let _ = stop.send(());
+        beating.join_all().await;
         if let Ok(Some((number, beat))) = lake.newest_beat().await
             && beat.holder == holder
             && lake.put_beat(number + 1, &Beat { ended: true, ..beat }).await.unwrap_or(false)

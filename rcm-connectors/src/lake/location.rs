@@ -1,9 +1,9 @@
 //! Where a lake lies: in a local folder, or below a prefix of an object store.
 
 #[cfg(any(feature = "azure", feature = "s3"))]
-mod client;
+mod careful;
 #[cfg(any(feature = "azure", feature = "s3"))]
-mod discreet;
+mod client;
 
 use object_store::ObjectStore;
 use rcm_core::{Class, Problem};
@@ -66,8 +66,8 @@ pub struct Access {
     pub environment: BTreeMap<String, String>,
     /// Certificates in PEM of authorities that are trusted beside the system's.
     pub authorities: Option<String>,
-    /// How long a request is tried again before it counts as failed: 429, 5xx, broken connections. One try takes at most a
-    /// fifth of it, and never more than half a minute.
+    /// How long a request is tried again before it counts as failed: 429, 5xx, time-outs, broken connections. One try takes
+    /// at most a fifth of it, the bytes of its file included.
     pub budget: Duration,
 }
 
@@ -100,18 +100,25 @@ const SECRETS: [&str; 14] = [
     "fabric_session_token",
 ];
 
-/// Whether an option is a secret, which is never written into a configuration.
-///
-/// ```
-/// use rcm_connectors::lake::is_secret;
-///
-/// assert!(is_secret("account_key") && is_secret("azure_storage_sas_token") && is_secret("AWS_SECRET_ACCESS_KEY"));
-/// assert!(!is_secret("endpoint") && !is_secret("aws_access_key_id"));
-/// ```
-pub fn is_secret(option: &str) -> bool {
+fn is_secret(option: &str) -> bool {
     let option = option.to_lowercase();
     let bare = ["azure_storage_", "azure_", "aws_", "bearer_"].iter().find_map(|prefix| option.strip_prefix(prefix));
     SECRETS.contains(&option.as_str()) || bare.is_some_and(|bare| SECRETS.contains(&bare))
+}
+
+/// Whether what an option says must neither be told nor stand in a file: a secret by its name, or a URL that holds a password
+/// or a signature.
+///
+/// ```
+/// use rcm_connectors::lake::holds_secret;
+///
+/// assert!(holds_secret("account_key", "x") && holds_secret("azure_storage_sas_token", "x") && holds_secret("AWS_SECRET_ACCESS_KEY", "x"));
+/// assert!(holds_secret("proxy_url", "http://user:word@proxy") && holds_secret("endpoint", "https://host/?sig=x"));
+/// assert!(!holds_secret("endpoint", "https://host/") && !holds_secret("aws_access_key_id", "x"));
+/// ```
+pub fn holds_secret(option: &str, value: &str) -> bool {
+    let has_more = |url: Url| url.query().is_some() || url.password().is_some() || !url.username().is_empty();
+    is_secret(option) || value.contains("://") && Url::parse(value).is_ok_and(has_more)
 }
 
 impl Location {
@@ -133,32 +140,46 @@ impl Location {
     /// more than a place, certificates that are none, keys of a wrong form.
     pub fn of(url: &str, access: &Access) -> Result<Location, Problem> {
         let wrong = |what: String, hint: &str| Err(Problem::new(Class::Config, "url", what).hint(hint));
-        let (scheme, rest) = match url.split_once("://") {
-            None => ("file", url),
-            Some(parts) => parts,
+        let form = "write abfss://container@account.dfs.core.windows.net/prefix, s3://bucket/prefix or file:///folder";
+        // A word and a colon begin a URL, and no folder.
+        let scheme = url
+            .split_once(':')
+            .map(|(scheme, _)| scheme)
+            .filter(|scheme| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric()));
+        let Some(scheme) = scheme else { return Location::folder(Path::new(url), access) };
+        let parsed = match Url::parse(url) {
+            Ok(parsed) if url.contains("://") => parsed,
+            _ => return wrong("is no URL".to_owned(), form),
         };
-        if scheme == "file" {
-            return match (rest.is_empty(), access.options.first(), &access.authorities) {
-                (true, ..) => wrong("is empty".to_owned(), "name a folder of its own for the lake"),
-                (_, None, None) => Ok(Location::Folder(PathBuf::from(rest))),
-                (_, Some((option, _)), _) => Err(Problem::new(Class::Config, option, "a local folder has no options")
-                    .hint("take storage_options away, or give the URL of an object store")),
-                _ => wrong("a local folder needs no certificates".to_owned(), "take ca_file away"),
-            };
-        }
-        let Ok(parsed) = Url::parse(url) else {
-            return wrong("is no URL".to_owned(), "write abfss://container@account.dfs.core.windows.net/prefix");
-        };
-        if parsed.query().is_some() || parsed.fragment().is_some() || parsed.password().is_some() {
+        let is_azure = ["abfss", "abfs", "az"].contains(&scheme);
+        let has_user = parsed.password().is_some() || !is_azure && !parsed.username().is_empty();
+        if parsed.query().is_some() || parsed.fragment().is_some() || has_user {
             let hint = "keys and tokens are storage_options: account_key, sas_token, …";
             return wrong("holds more than a place".to_owned(), hint);
         }
         match scheme {
+            "file" => match parsed.to_file_path() {
+                Ok(folder) => Location::folder(&folder, access),
+                Err(()) => wrong("names no folder of this machine".to_owned(), form),
+            },
             #[cfg(feature = "azure")]
             "abfss" | "abfs" | "az" => client::azure(&parsed, access),
             #[cfg(feature = "s3")]
             "s3" | "s3a" => client::s3(&parsed, access),
             _ => wrong(format!("`{scheme}://` is not built in"), "give a folder, or an abfss:// or s3:// URL"),
+        }
+    }
+
+    fn folder(folder: &Path, access: &Access) -> Result<Location, Problem> {
+        let wrong = |place: &str, what: &str, hint: &str| Err(Problem::new(Class::Config, place, what).hint(hint));
+        match (access.options.first(), &access.authorities) {
+            _ if folder.as_os_str().is_empty() => wrong("url", "is empty", "name a folder of its own for the lake"),
+            (None, None) => Ok(Location::Folder(folder.to_owned())),
+            (Some((option, _)), _) => {
+                let hint = "take storage_options away, or give the URL of an object store";
+                wrong(option, "a local folder has no options", hint)
+            }
+            _ => wrong("ca_file", "a local folder needs no certificates", "take ca_file away"),
         }
     }
 }

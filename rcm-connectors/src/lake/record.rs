@@ -264,6 +264,7 @@ impl Lake {
 
     pub(super) async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
         let names = self.names(folder).await?;
-        Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).max())
+        let number = |name: &String| name.strip_suffix(".json").filter(|number| number.len() == 20)?.parse().ok();
+        Ok(names.iter().filter_map(number).max())
     }
 }

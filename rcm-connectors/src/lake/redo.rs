@@ -88,7 +88,13 @@ impl Lake {
             }
             // Perhaps our own write of an earlier try: the commit id tells.
             let found = log.read_commit_entry(version).await.map_err(|e| failed(&e))?;
-            let found = found.map(|found| Seen::of(&found)).unwrap_or_default();
+            let Some(found) = found.map(|found| Seen::of(&found)) else {
+                // Another writer's put is under way: behind it would be behind a gap.
+                let what = format!("version {version} is being written by another process");
+                return Err(
+                    Problem::new(Class::Temporary, &commit.table, what).hint("run again: it goes on from there")
+                );
+            };
             if found.is(&commit.commit_id) {
                 return Ok((version, behind));
             }

@@ -4,7 +4,7 @@ use super::disk::{Disk, Os};
 use super::local::LocalStore;
 use super::{Checkpoint, Checkpoints, Location, Publish};
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use rcm_core::{Class, Problem};
@@ -115,6 +115,11 @@ impl Lake {
         &self.name
     }
 
+    /// Whether it lies on this machine, where what was not done when a call failed is never done.
+    pub fn is_on_disk(&self) -> bool {
+        self.local.is_some()
+    }
+
     pub(super) fn knows_checkpoints(&self, publish: &Publish) {
         let mut known = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         if publish.publish > known.0 {
@@ -172,26 +177,30 @@ impl Lake {
         Ok(files)
     }
 
-    /// Deletes a file. That it may come back after a power cut does no harm: then it is unneeded again.
+    /// Deletes files. That one may come back after a power cut does no harm: then it is unneeded again.
     ///
     /// # Errors
     /// Storage that fails; a file that is gone already is none.
-    pub async fn delete(&self, path: &str) -> Result<(), Problem> {
-        match self.local.clone() {
-            // Not by the store: a staging name is none of its own.
-            Some(Local { store, folder }) => {
-                let place = folder.join(path);
-                let deleted = tokio::task::spawn_blocking(move || store.disk.remove(&place)).await;
-                deleted.map_err(|e| Problem::storage(path, e))?.or_else(|e| match e.kind() {
-                    io::ErrorKind::NotFound => Ok(()),
-                    _ => Err(Problem::storage(path, e)),
-                })
+    pub async fn delete(&self, paths: Vec<String>) -> Result<(), Problem> {
+        let Some(Local { store, folder }) = self.local.clone() else {
+            let places: Vec<_> = paths.iter().map(|path| Ok(self.path(path))).collect();
+            let mut deleted = self.store.delete_stream(futures::stream::iter(places).boxed());
+            while let Some(deleted) = deleted.next().await {
+                match deleted {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(e) => return Err(Problem::storage(&self.name, e)),
+                }
             }
-            None => match self.store.delete(&self.path(path)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(e) => Err(Problem::storage(path, e)),
-            },
-        }
+            return Ok(());
+        };
+        // Not by the store: a staging name is none of its own.
+        let delete = move || {
+            paths.iter().try_for_each(|path| match store.disk.remove(&folder.join(path)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Problem::storage(path, e)),
+                _ => Ok(()),
+            })
+        };
+        tokio::task::spawn_blocking(delete).await.map_err(|e| Problem::storage(&self.name, e))?
     }
 
     fn path(&self, path: &str) -> StorePath {
@@ -240,7 +249,13 @@ impl Lake {
         let bytes = bytes.into();
         match self.store.put_opts(&self.path(path), PutPayload::from_bytes(bytes.clone()), options).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(self.find(path).await? == Some(bytes)),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                match self.find(path).await? {
+                    Some(stands) => Ok(stands == bytes),
+                    None => Err(Problem::new(Class::Temporary, path, "is being written by another process")
+                        .hint("run again: it goes on where this run stands")),
+                }
+            }
             Err(e) => Err(Problem::new(Class::Failed, path, format!("cannot be written: {e}"))
                 .hint("run again when the storage can be written: it goes on where this run stands")),
         }

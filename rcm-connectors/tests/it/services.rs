@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -125,6 +125,10 @@ impl Azurite {
         Some(Azurite { service, _folder: folder, scheme: if tls.is_some() { "https" } else { "http" } })
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.service.port
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("{}://127.0.0.1:{}/{ACCOUNT}", self.scheme, self.service.port)
     }
@@ -200,6 +204,47 @@ impl Authority {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+/// A line to a port that breaks now and then: behind a request, before its answer.
+pub(crate) struct BadLine {
+    pub(crate) port: u16,
+    /// How often it broke.
+    pub(crate) broken: Arc<AtomicUsize>,
+}
+
+impl BadLine {
+    pub(crate) fn to(port: u16) -> BadLine {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (own, broken, answers) =
+            (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let counts = broken.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { return };
+                let (mut to, mut from) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    to.shutdown(Shutdown::Both)
+                });
+                let (broken, answers) = (counts.clone(), answers.clone());
+                std::thread::spawn(move || {
+                    let (mut far, mut near, mut bytes) = (far, near, [0; 1 << 16]);
+                    while let Ok(n @ 1..) = far.read(&mut bytes) {
+                        if answers.fetch_add(1, Ordering::SeqCst) % 13 == 12 {
+                            broken.fetch_add(1, Ordering::SeqCst);
+                            break;
+                        }
+                        if near.write_all(&bytes[..n]).is_err() {
+                            break;
+                        }
+                    }
+                    near.shutdown(Shutdown::Both)
+                });
+            }
+        });
+        BadLine { port: own, broken }
     }
 }
 

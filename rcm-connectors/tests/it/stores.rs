@@ -1,8 +1,8 @@
 //! One contract for every place where a lake may lie: a local disk, Azure Blob by key, by signature and by managed identity
 //! (Azurite, over TLS with a private authority), S3 (moto), and a store whose answers get lost.
 
-use crate::loads::{fold, load_all, read, versions};
-use crate::services::{ACCOUNT, Answers, Authority, Azurite, KEY, S3, entra_token, sas};
+use crate::loads::{batch, events, fold, load_all, read, spec, table, versions};
+use crate::services::{ACCOUNT, Answers, Authority, Azurite, BadLine, KEY, S3, entra_token, sas};
 use crate::wait;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -11,8 +11,9 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use rcm_connectors::lake::{Access, Checkpoints, Lake, Location};
+use rcm_connectors::lake::{Access, Checkpoints, EngineColumns, HistoryTable, Lake, Location};
 use rcm_core::{Class, Problem};
+use rcm_scd2::Load;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +72,41 @@ fn one_at_a_time(location: &Location) {
     });
 }
 
+/// Of two who both beat, because one was stopped while the other came, one is left.
+#[test]
+fn who_wakes_up_behind_another_lets_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Folder(folder.path().join("lake"));
+    let open = |every| open(&location).beating(Duration::from_millis(every));
+    wait(async {
+        // Of the first one no beat comes for so long that the second one takes over; then they come again.
+        let (stopped, quick) = (open(400).lease().await.unwrap(), open(10).lease().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(open(20).lease().await.unwrap_err().class, Class::Busy, "the second one holds it");
+        quick.end().await;
+        let third = open(20).lease().await.unwrap();
+        stopped.end().await;
+        assert_eq!(open(20).lease().await.unwrap_err().class, Class::Busy, "the first one ends what is not its own");
+        third.end().await;
+        assert_eq!(open(10).names("_rcm/lease").await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_name_that_a_url_would_change_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&Location::Folder(folder.path().join("lake")));
+    let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
+    for name in ["silver/a~b", "silver/a b", "silver/a%41", "silver/../b", "silver/", "_rcm/a"] {
+        let table = HistoryTable { name: name.to_owned(), ..table() };
+        let rows = [batch(&events(0, 0))];
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let refused = wait(lake.load(&table, &spec(), &Load::new(&rows, 0), &EngineColumns, now, &pool)).unwrap_err();
+        assert!(refused.to_string().contains("is no name of a table here"), "{name}: {refused}");
+    }
+    assert_eq!(wait(lake.newest()).unwrap(), None);
+}
+
 fn two_writers(location: &Location) {
     let writer = |process| move || load_all(|| open(location).beating(Duration::from_millis(20)), process, 3);
     std::thread::scope(|scope| {
@@ -89,8 +125,8 @@ fn what_nobody_names_goes(lake: &Lake) {
         assert_eq!(left.size, 9);
         assert!(unneeded.len() > 1, "the files of older publishes too");
         for file in &unneeded {
-            lake.delete(&file.path).await.unwrap();
-            lake.delete(&file.path).await.unwrap();
+            lake.delete(vec![file.path.clone()]).await.unwrap();
+            lake.delete(vec![file.path.clone()]).await.unwrap();
         }
         assert_eq!(lake.unneeded(6, 7, &mut Checkpoints::new()).await.unwrap(), []);
     });
@@ -171,6 +207,17 @@ fn azure_by_account_key() {
     let Some(azurite) = Azurite::start() else { return };
     let access = options([("endpoint", &azurite.endpoint()), ("allow_http", "true"), ("account_key", KEY)]);
     contract(&azure("by key/é", &access));
+}
+
+#[test]
+fn azure_over_a_line_that_breaks() {
+    let Some(azurite) = Azurite::start() else { return };
+    let line = BadLine::to(azurite.port());
+    let endpoint = format!("http://127.0.0.1:{}/{ACCOUNT}", line.port);
+    let access = options([("endpoint", &endpoint), ("allow_http", "true"), ("account_key", KEY)]);
+    contract(&azure("by-a-bad-line", &access));
+    let broken = line.broken.load(Ordering::SeqCst);
+    assert!(broken > 10, "{broken} connections broke");
 }
 
 #[test]
@@ -294,7 +341,7 @@ fn s3_by_every_kind_of_credentials() {
 
 #[test]
 fn what_goes_wrong_is_told_without_keys() {
-    let canary = "Q0FOQVJZLWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTA=";
+    let canary = "Q0FOQVJZLWtleS0xMjM0NTY3+/kwMTIzNDU2Nzg5MDEyMzQ1Njc4OTA=";
     let Some(azurite) = Azurite::start() else { return };
     let endpoint = azurite.endpoint();
     let plain = [("endpoint", endpoint.as_str()), ("allow_http", "true")];
@@ -305,19 +352,22 @@ fn what_goes_wrong_is_told_without_keys() {
         let told = [
             format!("{:?}", wait(lake.newest()).unwrap_err()),
             format!("{:?}", wait(lake.put("a", "b")).unwrap_err()),
-            format!("{:?}", wait(lake.delete("a")).unwrap_err()),
+            format!("{:?}", wait(lake.delete(vec!["a".to_owned()])).unwrap_err()),
             format!("{:?}", wait(Lake::existing(&location)).unwrap_err()),
             format!("{location:?} {lake:?}"),
         ];
-        assert!(
-            secret.0 != "sas_token" || told[2].contains("hold a secret"),
-            "object_store tells it no more: {}",
-            told[2]
-        );
+        let says = secret.0 != "sas_token" || told[2].contains("sig=…");
+        assert!(says, "object_store tells it no more: {}", told[2]);
         for told in told {
             assert!(!told.contains(&canary[..20]), "{}: {told}", secret.0);
         }
     }
+    let proxy = format!("http://user:{}@127.0.0.1:9", &canary[..20]);
+    let mut access = options([("proxy_url", &proxy), ("account_key", KEY)]);
+    access.budget = Duration::from_secs(1);
+    let location = azure("none", &access);
+    let told = format!("{:?} {location:?}", wait(open(&location).newest()).unwrap_err());
+    assert!(!told.contains(&canary[..20]), "{told}");
 
     // Nobody listens there: after its budget it says so.
     drop(azurite);
@@ -347,6 +397,11 @@ fn a_wrong_place_is_refused_before_it_is_reached() {
         (&url, options([key]), "url", "cannot be a lake"),
         (&format!("{url}?sig=CANARY"), Access::default(), "url", "holds more than a place"),
         ("s3://a:CANARY@bucket/lake", Access::default(), "url", "holds more than a place"),
+        ("s3://CANARY@bucket/lake", Access::default(), "url", "holds more than a place"),
+        ("s3:/bucket/lake", Access::default(), "url", "is no URL"),
+        ("file://host/lake", Access::default(), "url", "names no folder of this machine"),
+        (&url, options([("endpoint", "https://host/?sig=CANARY")]), "endpoint", "holds more than a place"),
+        ("s3://lake/x", options([("aws_conditional_put", "disabled")]), "aws_conditional_put", "cannot be chosen"),
         ("abfss://lake@account.example/rcm", Access::default(), "url", "cannot be a lake"),
         (
             &url,

@@ -1,7 +1,7 @@
 //! Clients of the cloud stores, built by object_store.
 
-use super::discreet::Discreet;
-use super::{Access, Location, is_secret};
+use super::careful::Careful;
+use super::{Access, Location, holds_secret};
 use object_store::client::{Certificate, ClientConfigKey, ClientOptions};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-const LONGEST_TRY: Duration = Duration::from_secs(30);
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 fn retries(access: &Access) -> RetryConfig {
-    RetryConfig { retry_timeout: access.budget, ..RetryConfig::default() }
+    // As often as the budget lets.
+    RetryConfig { retry_timeout: access.budget, max_retries: usize::MAX, ..RetryConfig::default() }
 }
 
 fn transport(access: &Access) -> Result<ClientOptions, Problem> {
-    let attempt = LONGEST_TRY.min(access.budget / 5);
+    let attempt = access.budget / 5;
     let mut options = ClientOptions::new().with_timeout(attempt).with_connect_timeout(LONGEST_CONNECT.min(attempt));
     let authorities = access.authorities.as_deref().map(str::as_bytes).map(Certificate::from_pem_bundle).transpose();
     let authorities = authorities.ok().filter(|found| found.as_ref().is_none_or(|found| !found.is_empty()));
@@ -33,6 +33,15 @@ fn transport(access: &Access) -> Result<ClientOptions, Problem> {
     Ok(options)
 }
 
+/// The variables of a store. Where a managed identity is asked for is told without a prefix.
+fn environment<'a>(access: &'a Access, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a String)> {
+    let is_its = move |name: &String| name.starts_with(prefix) || prefix == AZURE && name == "IDENTITY_ENDPOINT";
+    access.environment.iter().filter(move |(name, _)| is_its(name))
+}
+
+const AZURE: &str = "AZURE_";
+const AWS: &str = "AWS_";
+
 /// The options by their keys, or where there are none those of the environment that the store knows. Options that the store
 /// does not have, and those that nobody may set, are refused.
 fn keys<K: std::str::FromStr>(
@@ -42,22 +51,28 @@ fn keys<K: std::str::FromStr>(
     transport: impl Fn(&K) -> Option<ClientConfigKey>,
 ) -> Result<Vec<(K, String)>, Problem> {
     let mut keys = Vec::new();
-    let environment =
-        access.environment.iter().filter(|(name, _)| access.options.is_empty() && name.starts_with(prefix));
+    let environment = environment(access, prefix).filter(|_| access.options.is_empty());
     for (option, value) in access.options.iter().map(|(option, value)| (option, value)).chain(environment) {
-        let wrong = |what: &str, hint: &str| Problem::new(Class::Config, option, what).hint(hint);
+        let wrong = |what: &str, hint: &str| Err(Problem::new(Class::Config, option, what).hint(hint));
         let key = match option.to_lowercase().parse::<K>() {
             Ok(key) => key,
             Err(_) if access.options.is_empty() => continue,
-            Err(_) => return Err(wrong("is no option of this store", common)),
+            Err(_) => return wrong("is no option of this store", common),
         };
-        match transport(&key) {
+        let transport = transport(&key);
+        match transport {
             Some(ClientConfigKey::AllowInvalidCertificates) => {
                 let hint = "name the private authority's certificate: ca_file";
-                return Err(wrong("invalid certificates are never accepted", hint));
+                return wrong("invalid certificates are never accepted", hint);
             }
             Some(ClientConfigKey::Timeout | ClientConfigKey::ConnectTimeout) => {
-                return Err(wrong("is told by retry_budget", "a try may take a fifth of [lake] retry_budget"));
+                return wrong("is told by retry_budget", "a try may take a fifth of [lake] retry_budget");
+            }
+            _ if option.to_lowercase().ends_with("conditional_put") => {
+                return wrong("cannot be chosen", "take it away: a lake needs puts that fail where the name is taken");
+            }
+            _ if transport != Some(ClientConfigKey::ProxyUrl) && value.contains("://") && holds_secret("", value) => {
+                return wrong("holds more than a place", "keys and tokens are options of their own: sas_token, …");
             }
             _ => keys.push((key, value.clone())),
         }
@@ -65,14 +80,19 @@ fn keys<K: std::str::FromStr>(
     Ok(keys)
 }
 
-fn rooted<S: ObjectStore>(url: &Url, access: &Access, store: object_store::Result<S>) -> Result<Location, Problem> {
+fn rooted<S: ObjectStore>(
+    url: &Url,
+    access: &Access,
+    prefix: &str,
+    store: object_store::Result<S>,
+) -> Result<Location, Problem> {
     let wrong = |hint: &str| Problem::new(Class::Config, "url", "cannot be a lake").hint(hint.to_owned());
     // The store's own words may repeat a key; what it can find wrong here are the keys and the URL's form.
     let store = store.map_err(|_| wrong("look at its form, and at the form of the keys in storage_options"))?;
-    let prefix = Path::from_url_path(url.path()).map_err(|_| wrong("a name in its path is not allowed"))?;
-    let given = access.options.iter().map(|(option, value)| (option, value)).chain(&access.environment);
-    let secrets = given.filter(|(option, _)| is_secret(option)).map(|(_, value)| value.clone());
-    let store = Discreet::new(PrefixStore::new(store, prefix), secrets);
+    let root = Path::from_url_path(url.path()).map_err(|_| wrong("a name in its path is not allowed"))?;
+    let given = access.options.iter().map(|(option, value)| (option, value)).chain(environment(access, prefix));
+    let secrets = given.filter(|(option, value)| holds_secret(option, value)).map(|(_, value)| value.clone());
+    let store = Careful::new(PrefixStore::new(store, root), secrets, access.budget);
     Ok(Location::Store { name: url.to_string(), store: Arc::new(store) })
 }
 
@@ -85,9 +105,9 @@ pub(super) fn azure(url: &Url, access: &Access) -> Result<Location, Problem> {
         AzureConfigKey::Client(key) => Some(*key),
         _ => None,
     };
-    let keys = keys(access, "AZURE_", common, transport)?;
+    let keys = keys(access, AZURE, common, transport)?;
     let builder = keys.into_iter().fold(builder, |to, (key, value)| to.with_config(key, value));
-    rooted(url, access, builder.with_url(url.as_str()).build())
+    rooted(url, access, AZURE, builder.with_url(url.as_str()).build())
 }
 
 #[cfg(feature = "s3")]
@@ -99,7 +119,7 @@ pub(super) fn s3(url: &Url, access: &Access) -> Result<Location, Problem> {
         AmazonS3ConfigKey::Client(key) => Some(*key),
         _ => None,
     };
-    let keys = keys(access, "AWS_", common, transport)?;
+    let keys = keys(access, AWS, common, transport)?;
     let builder = keys.into_iter().fold(builder, |to, (key, value)| to.with_config(key, value));
-    rooted(url, access, builder.with_url(url.as_str()).build())
+    rooted(url, access, AWS, builder.with_url(url.as_str()).build())
 }
