@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // the ledger
 
 mod disk;
+mod stopped;
 pub(crate) mod sweep;
 
 use crate::support::{DAY1, DAY2, DAY3, Project, copy, wait, walk};
@@ -15,7 +16,7 @@ use disk::{Call, Counted, Point};
 use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
 use rcm_connectors::lake::{Lake, Location};
-use rcm_core::{Clock, Problem, Progress};
+use rcm_core::{Class, Clock, Problem, Progress};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -43,9 +44,18 @@ const MAINTAIN: &str = "maintain";
 
 /// A run in this process, or maintenance: its problems.
 fn embed(project: &Path, as_of: &str, jobs: usize, disk: Arc<Counted>) -> Vec<Problem> {
+    embed_on(project, as_of, jobs, move |folder| Lake::on(disk.clone(), folder))
+}
+
+/// The same with a lease by beats.
+fn embed_beating(project: &Path, as_of: &str, jobs: usize, disk: Arc<Counted>) -> Vec<Problem> {
+    embed_on(project, as_of, jobs, move |folder| Ok(Lake::on(disk.clone(), folder)?.beating(stopped::BEAT)))
+}
+
+fn embed_on(project: &Path, as_of: &str, jobs: usize, open: impl Fn(&Path) -> Result<Lake, Problem>) -> Vec<Problem> {
     let config = Config::open(&project.join("rcm.toml"), &Vars::default()).unwrap();
     let open = move |lake: &Location| match lake {
-        Location::Folder(folder) => Lake::on(disk.clone(), folder),
+        Location::Folder(folder) => open(folder),
         other => Lake::open(other),
     };
     if as_of == MAINTAIN {
@@ -98,9 +108,15 @@ fn child() {
         return;
     };
     let [as_of, jobs, call, half, cut, project] = run.splitn(6, ' ').collect::<Vec<_>>()[..] else { panic!("{run}") };
-    let point = Point { call: call.parse().unwrap(), half: half.parse().unwrap(), cut: cut.parse().ok() };
-    let disk = Arc::new(Counted::dying(point));
-    assert_eq!(embed(project.as_ref(), as_of, jobs.parse().unwrap(), disk), []);
+    let (call, jobs) = (call.parse().unwrap(), jobs.parse().unwrap());
+    if half == "stop" {
+        let problems = embed_beating(project.as_ref(), as_of, jobs, Arc::new(Counted::stopping(call)));
+        assert!(problems.iter().all(|problem| problem.class == Class::Busy), "{problems:?}");
+        println!("{}", if problems.is_empty() { "" } else { "BUSY" });
+        return;
+    }
+    let point = Point { call, half: half.parse().unwrap(), cut: cut.parse().ok() };
+    assert_eq!(embed(project.as_ref(), as_of, jobs, Arc::new(Counted::dying(point))), []);
 }
 
 /// What kind of file a path is, for the ledger.

@@ -12,6 +12,7 @@ mod loads;
 mod model;
 mod services;
 mod stores;
+mod wrong_places;
 
 /// Waits for a future. One runtime for all tests: the connections of a store live on the one that made them.
 fn wait<T>(future: impl Future<Output = T>) -> T {
