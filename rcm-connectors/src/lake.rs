@@ -34,6 +34,7 @@ mod redo;
 mod single;
 mod state;
 mod store;
+mod unneeded;
 
 pub use attempt::Attempt;
 pub use audit::{AuditRow, audit_schema};
@@ -45,11 +46,12 @@ pub use foreign::Foreign;
 pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, MergeError, Weave};
 pub use lease::Lease;
 pub use location::{Access, Location, holds_secret};
-pub use maintain::Unneeded;
+pub use maintain::Maintained;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use single::{HistoryTable, Loaded};
 pub use state::{ReadFile, TableState};
 pub use store::Lake;
+pub use unneeded::Unneeded;
 
 /// A name for an attempt that nothing else carries: the publish number that it plans on, and chance.
 pub fn new_attempt(publish: u64) -> String {

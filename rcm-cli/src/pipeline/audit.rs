@@ -2,7 +2,7 @@
 
 use crate::report::{LoadReport, Report, Status, Total};
 use chrono::{DateTime, Utc};
-use rcm_connectors::lake::{Attempt, AuditRow};
+use rcm_connectors::lake::AuditRow;
 use rcm_core::Class;
 
 /// The rows of an attempt that publishes under a number, or does not publish.
@@ -72,25 +72,6 @@ pub(super) fn rows(report: &Report, publish: Option<u64>, now: DateTime<Utc>) ->
         ..common
     });
     rows
-}
-
-/// The row of an attempt that stopped without a word.
-pub(super) fn abandoned(attempt: &Attempt, now: DateTime<Utc>) -> AuditRow {
-    AuditRow {
-        run_id: attempt.run_id.clone(),
-        attempt: attempt.attempt.clone(),
-        as_of: attempt.as_of,
-        layer: "run".to_owned(),
-        status: "abandoned".to_owned(),
-        started_at: attempt.started_at,
-        finished_at: now.timestamp_micros(),
-        ..AuditRow::default()
-    }
-}
-
-/// The row of an attempt that kept house.
-pub(super) fn maintained(attempt: &Attempt, publish: u64, now: DateTime<Utc>) -> AuditRow {
-    AuditRow { publish: Some(publish as i64), status: Status::Ok.word().to_owned(), ..abandoned(attempt, now) }
 }
 
 fn silver(load: &LoadReport, row: AuditRow) -> AuditRow {

@@ -10,34 +10,17 @@ use rcm_core::{Class, Clock, Event, Problem, Progress};
 use rcm_transforms::gold::MODELS;
 use std::collections::BTreeSet;
 
-/// An earlier run may have stopped behind its point of no return: what it meant to do is done first. One that stopped
-/// before it, and whose number another one took, gets its row in audit. `rebuilt`: the silver tables that this run builds
-/// anew.
+/// What an earlier run began: [`Lake::finish`]. `rebuilt`: the silver tables that this run builds anew.
 pub(super) async fn finish_what_was_begun(
     lake: &Lake,
     rebuilt: &[&str],
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<(), Problem> {
-    lake.settle("_rcm/intents").await?;
-    lake.settle("_rcm/publishes").await?;
-    if let Some(intent) = lake.open_intent().await? {
-        let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
-        progress.event(&Event::Note(&note));
-        let layers = rebuilt.iter().flat_map(|table| ["silver", "quarantine"].map(|layer| format!("{layer}/{table}")));
-        let gold = MODELS.iter().filter(|_| !rebuilt.is_empty()).map(|model| format!("gold/{}", model.name));
-        let rebuilt: Vec<String> = layers.chain(gold).collect();
-        lake.complete(&intent, &rebuilt, progress).await?;
-    }
-    let Some(newest) = lake.newest().await? else { return Ok(()) };
-    // It may also have stopped between its publish record and its audit rows.
-    if let Some(intent) = lake.intent(newest.publish).await? {
-        lake.append_audit(&intent.publish.attempt, &intent.audit).await?;
-    }
-    for attempt in lake.attempts(newest.publish).await?.iter().filter(|a| a.attempt != newest.attempt) {
-        lake.append_audit(&attempt.attempt, &[audit::abandoned(attempt, clock.now())]).await?;
-    }
-    Ok(())
+    let layers = rebuilt.iter().flat_map(|table| ["silver", "quarantine"].map(|layer| format!("{layer}/{table}")));
+    let gold = MODELS.iter().filter(|_| !rebuilt.is_empty()).map(|model| format!("gold/{}", model.name));
+    let rebuilt: Vec<String> = layers.chain(gold).collect();
+    lake.finish(&rebuilt, clock.now(), progress).await.map(|_| ())
 }
 
 /// Publishes the run. A run that changes nothing writes neither intent nor record, only audit.

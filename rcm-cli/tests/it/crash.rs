@@ -115,6 +115,13 @@ fn child() {
         println!("{}", if problems.is_empty() { "" } else { "BUSY" });
         return;
     }
+    if half == "list" {
+        // For `.ci/strace.py`.
+        let disk = Arc::new(Counted::default());
+        assert_eq!(embed(project.as_ref(), as_of, jobs, disk.clone()), []);
+        disk.calls().iter().for_each(|(verb, path)| println!("CALL {verb} {}", path.display()));
+        return;
+    }
     let point = Point { call, half: half.parse().unwrap(), cut: cut.parse().ok() };
     assert_eq!(embed(project.as_ref(), as_of, jobs, Arc::new(Counted::dying(point))), []);
 }

@@ -1,9 +1,10 @@
 //! The audit table: one row a run, layer, source and table, success or failure, whose counts add up.
 
 use super::delta::{Commit, schema_json};
-use super::{DataFile, Lake};
+use super::{Attempt, DataFile, Lake};
 use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use deltalake::DeltaTable;
 use rcm_core::model::instant;
 use rcm_core::{Class, Problem};
@@ -80,6 +81,22 @@ pub struct AuditRow {
     pub started_at: i64,
     /// Wall clock, microseconds.
     pub finished_at: i64,
+}
+
+impl AuditRow {
+    /// The row of an attempt that stopped without a word.
+    pub(super) fn abandoned(attempt: &Attempt, now: DateTime<Utc>) -> AuditRow {
+        AuditRow {
+            run_id: attempt.run_id.clone(),
+            attempt: attempt.attempt.clone(),
+            as_of: attempt.as_of,
+            layer: "run".to_owned(),
+            status: "abandoned".to_owned(),
+            started_at: attempt.started_at,
+            finished_at: now.timestamp_micros(),
+            ..AuditRow::default()
+        }
+    }
 }
 
 /// The columns of the audit table.

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A log gets a checkpoint when so many commits came since the last one.
-const EVERY: u64 = 10;
+pub(super) const CHECKPOINT_EVERY: u64 = 10;
 
 /// A checkpoint that a publish record names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +111,7 @@ impl Lake {
         version: u64,
         last: Option<&Checkpoint>,
     ) -> Result<Option<Checkpoint>, Problem> {
-        let is_due = version >= last.map_or(0, |last| last.version) + EVERY;
+        let is_due = version >= last.map_or(0, |last| last.version) + CHECKPOINT_EVERY;
         if !is_due || table != "audit" && !self.is_ours(table, version).await? {
             return Ok(None);
         }

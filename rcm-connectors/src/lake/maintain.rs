@@ -1,231 +1,140 @@
-//! Files that nothing needs any more: what killed attempts left, and what only publishes name that nobody keeps.
+//! Housekeeping: takes a publish number, so that no attempt that planned before it can publish, then deletes what nothing
+//! names.
 
-use super::foreign::commit_path;
-use super::{Checkpoints, Lake, Publish, TableAt};
-use rcm_core::{Class, Problem};
-use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use super::checkpoint::CHECKPOINT_EVERY;
+use super::{Attempt, AuditRow, Checkpoints, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
+use chrono::{DateTime, Utc};
+use rcm_core::{Problem, Progress};
+use serde::Serialize;
 
-/// A file that can go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unneeded {
-    /// Its path in the lake.
-    pub path: String,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// The files that publishes name.
-#[derive(Default)]
-struct Named {
-    paths: HashSet<String>,
-    /// Tables of which that cannot be told, because others made them anew: nothing of them goes.
-    unclear: Vec<String>,
-    /// Table → the version from which on its log is needed.
-    logs: BTreeMap<String, u64>,
+/// What [`Lake::maintain`] did, or would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Maintained {
+    /// Whether nothing was touched.
+    pub dry_run: bool,
+    /// The number that it took; none where no file with rows or state was to go.
+    pub publish: Option<u64>,
+    /// The oldest publish that can still be read; none in a lake without one.
+    pub oldest: Option<u64>,
+    /// Checkpoints written.
+    pub checkpoints: usize,
+    /// Files deleted.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Lake {
-    /// Files that no publish from number `oldest` on names, written by attempts that planned on a number below `below`:
-    /// none of these can publish any more, once `below` is taken. Only files with the name of an attempt are told, and what
-    /// was left under staging names; bronze files that count for a table are named by it. Of a log, what lies before the
-    /// last two checkpoints, as far as the oldest publish does not need it: `checkpoints`, which must be whole, is left with
-    /// what stays.
+    /// Deletes files that no intent names and none of the newest `keep` publishes, writes checkpoints, cuts logs behind them.
+    /// Safe to repeat, and to stop anywhere: what is left is found the next time.
     ///
     /// # Errors
-    /// Storage that fails, a damaged record.
-    pub async fn unneeded(
+    /// Class `busy` where a run is at work; storage that fails; a damaged record. Nothing that a kept publish names is gone.
+    pub async fn maintain(
         &self,
-        oldest: u64,
-        below: u64,
-        checkpoints: &mut Checkpoints,
-    ) -> Result<Vec<Unneeded>, Problem> {
-        let named = self.named(oldest, below, checkpoints).await?;
-        for (table, bound) in &named.logs {
-            checkpoints.entry(table.clone()).or_default().retain(|checkpoint| checkpoint.version >= *bound);
-        }
-        let mut unneeded = Vec::new();
-        for (path, size) in self.walk().await? {
-            if named.lets_go(&path, below) && !self.may_be_committed(&path).await? {
-                unneeded.push(Unneeded { path, size });
-            }
-        }
-        Ok(unneeded)
+        keep: u64,
+        now: DateTime<Utc>,
+        progress: &dyn Progress,
+    ) -> Result<Maintained, Problem> {
+        let lease = self.lease().await?;
+        let done = self.keep_house(keep, now, progress).await;
+        lease.end().await;
+        done
     }
 
-    /// Whether a file holds audit rows that whoever wrote it may be about to commit: they need no number for that.
-    async fn may_be_committed(&self, path: &str) -> Result<bool, Problem> {
-        let name = path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/"));
-        match name.and_then(|name| name.get(..17)) {
-            Some(attempt) => Ok(!self.has_audit(attempt).await?),
-            None => Ok(false),
-        }
+    /// What [`Lake::maintain`] would delete; touches nothing.
+    ///
+    /// # Errors
+    /// Storage that fails; a damaged record.
+    pub async fn would_maintain(&self, keep: u64) -> Result<Maintained, Problem> {
+        let Some(newest) = self.newest().await? else { return Ok(Maintained::default()) };
+        let mut checkpoints = self.whole_checkpoints(&newest.checkpoints).await?;
+        let files = self.unneeded(oldest(&newest, keep), newest.publish + 1, &mut checkpoints).await?;
+        Ok(Maintained { dry_run: true, ..told(&newest, keep, &files) })
     }
 
-    async fn named(&self, oldest: u64, below: u64, checkpoints: &Checkpoints) -> Result<Named, Problem> {
-        let mut named = Named::default();
-        let mut tables: BTreeMap<String, Vec<TableAt>> = BTreeMap::new();
-        for number in oldest..below {
-            let record: Publish = self.publish(number).await?.ok_or_else(|| {
-                Problem::new(Class::Failed, format!("publish {number}"), "its record is missing")
-                    .hint("restore the folder _rcm from a backup of the lake; nothing was deleted")
-            })?;
-            for (table, at) in record.tables {
-                tables.entry(table).or_default().push(at);
-            }
+    async fn keep_house(&self, keep: u64, now: DateTime<Utc>, progress: &dyn Progress) -> Result<Maintained, Problem> {
+        self.finish(&[], now, progress).await?;
+        let Some(newest) = self.newest().await? else { return Ok(Maintained::default()) };
+        // Attempts of numbers before the newest one have their rows, unless they began after their number was taken. First: a
+        // file with the rows of one that is about to commit them is named then, and stays.
+        for attempt in self.attempts_below(newest.publish).await? {
+            let intent = self.intent(attempt.number()).await?.filter(|it| it.publish.attempt == attempt.attempt);
+            let rows = intent.map_or_else(|| vec![AuditRow::abandoned(&attempt, now)], |intent| intent.audit);
+            self.append_audit(&attempt.attempt, &rows).await?;
         }
-        for (table, mut ats) in tables {
-            for part in ats.iter().flat_map(|at| &at.state) {
-                if named.paths.insert(part.1.clone()) && part.0 == "state" {
-                    let state = self.table_state(part.1).await?;
-                    let bronze = state.files.into_iter().flat_map(|file| [Some(file.bronze), file.rejected]);
-                    named.paths.extend(bronze.flatten());
+        let mut checkpoints = self.whole_checkpoints(&newest.checkpoints).await?;
+        let written = self.write_checkpoints(&newest, &mut checkpoints).await?;
+        let files = self.unneeded(oldest(&newest, keep), newest.publish + 1, &mut checkpoints).await?;
+        let mut done = Maintained { checkpoints: written, ..told(&newest, keep, &files) };
+        // Of what is only about attempts nobody reads more than their numbers.
+        if written > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
+            let kept = Publish { checkpoints, ..newest };
+            done.publish = Some(self.take_number(&kept, now, progress).await?);
+        }
+        self.delete(files.into_iter().map(|file| file.path).collect()).await?;
+        Ok(done)
+    }
+
+    /// Checkpoints of the published versions, where many commits came since the last ones, and of the audit table.
+    async fn write_checkpoints(&self, newest: &Publish, all: &mut Checkpoints) -> Result<usize, Problem> {
+        let mut tables: Vec<_> = newest.tables.iter().map(|(table, at)| (&**table, at.version)).collect();
+        tables.push(("audit", self.head("audit").await?));
+        let mut written = 0;
+        for (table, version) in tables {
+            let Some(version) = version else { continue };
+            // Behind a long log two, so that it can be cut at once.
+            for version in [version.saturating_sub(CHECKPOINT_EVERY), version] {
+                let last = all.get(table).and_then(|checkpoints| checkpoints.last());
+                if let Some(checkpoint) = self.checkpoint(table, version, last).await? {
+                    all.entry(table.to_owned()).or_default().push(checkpoint);
+                    written += 1;
                 }
             }
-            ats.retain(|at| at.version.is_some());
-            ats.sort_by_key(|at| at.version);
-            if let Some(bound) =
-                ats.first().and_then(|at| at.version).and_then(|oldest| bound(checkpoints, &table, oldest))
-            {
-                named.logs.insert(table.clone(), bound);
-            }
-            self.name_files(&table, ats, &mut named).await?;
         }
-        let head = self.head("audit").await?;
-        named
-            .logs
-            .extend(head.and_then(|head| bound(checkpoints, "audit", head)).map(|bound| ("audit".to_owned(), bound)));
-        let audit = self.table_files("audit", head).await?;
-        named.paths.extend(audit.files.into_iter().map(|file| format!("audit/{}", file.path)));
-        Ok(named)
+        Ok(written)
     }
 
-    /// The live files of a table's oldest version, and all that came since.
-    async fn name_files(&self, table: &str, ats: Vec<TableAt>, named: &mut Named) -> Result<(), Problem> {
-        let (Some(first), head) = (ats.first(), self.head(table).await?) else { return Ok(()) };
-        let is_one = ats.iter().all(|at| at.id == first.id && at.version <= head);
-        let (true, Some(version), Some(head)) = (is_one, first.version, head) else {
-            named.unclear.push(format!("{table}/"));
-            return Ok(());
+    /// A publish that changes no table.
+    async fn take_number(&self, newest: &Publish, now: DateTime<Utc>, progress: &dyn Progress) -> Result<u64, Problem> {
+        let publish = newest.publish + 1;
+        let as_of = newest.as_of.parse::<DateTime<Utc>>().map_or(0, |at| at.timestamp_micros());
+        let attempt = Attempt {
+            attempt: new_attempt(publish),
+            run_id: format!("maintain-{publish}"),
+            as_of,
+            started_at: now.timestamp_micros(),
         };
-        if !self.is_ours(table, version).await? {
-            named.unclear.push(format!("{table}/"));
-            return Ok(());
-        }
-        let live = self.table_files(table, Some(version)).await?;
-        named.paths.extend(live.files.into_iter().map(|file| format!("{table}/{}", file.path)));
-        for version in version + 1..=head {
-            let commit = self.get(&commit_path(table, version)).await?;
-            let actions = commit.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-            let added = actions.filter_map(|action: Value| Some(action.get("add")?.get("path")?.as_str()?.to_owned()));
-            named.paths.extend(added.map(|path| format!("{table}/{path}")));
-        }
-        Ok(())
+        self.begin(&attempt).await?;
+        let record = Publish {
+            format: FORMAT,
+            publish,
+            run_id: attempt.run_id.clone(),
+            attempt: attempt.attempt.clone(),
+            bronze: Vec::new(),
+            ..newest.clone()
+        };
+        let ended = AuditRow {
+            publish: i64::try_from(publish).ok(),
+            status: "ok".to_owned(),
+            ..AuditRow::abandoned(&attempt, now)
+        };
+        let intent = Intent { commits: Vec::new(), publish: record, audit: vec![ended] };
+        self.put_intent(&intent).await?;
+        self.complete(&intent, &[], progress).await?;
+        Ok(publish)
     }
 }
 
-/// The version before which a log is not needed: that of the last but one checkpoint, or of the one by which the oldest
-/// kept version is read.
-fn bound(checkpoints: &Checkpoints, table: &str, oldest: u64) -> Option<u64> {
-    let versions = checkpoints.get(table)?.iter().map(|checkpoint| checkpoint.version);
-    let last_but_one = versions.clone().rev().nth(1)?;
-    Some(last_but_one.min(versions.filter(|version| *version <= oldest).max()?))
+fn oldest(newest: &Publish, keep: u64) -> u64 {
+    newest.publish.saturating_sub(keep.saturating_sub(1)).max(1)
 }
 
-/// The version of a file of a log.
-fn version_of(name: &str) -> Option<u64> {
-    let (version, ending) = name.split_once('.')?;
-    (version.len() == 20 && ["json", "checkpoint.parquet"].contains(&ending)).then(|| version.parse().ok())?
-}
-
-impl Named {
-    fn lets_go(&self, path: &str, below: u64) -> bool {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let (name, is_staged) = match name.split_once('#') {
-            Some((name, _)) => (name, true),
-            None => (name, false),
-        };
-        let is_old =
-            name.split(['-', '.']).next().and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below);
-        if is_staged {
-            // A log's own numbers say nothing of attempts; who lost a staged commit writes it again.
-            return is_old || path.contains("/_delta_log/");
-        }
-        if self.unclear.iter().any(|table| path.starts_with(table)) {
-            return false;
-        }
-        if let Some((table, _)) = path.split_once("/_delta_log/") {
-            return self.logs.get(table).zip(version_of(name)).is_some_and(|(bound, version)| version < *bound);
-        }
-        is_old && is_of_attempt(name) && !self.paths.contains(path)
-    }
-}
-
-/// Whether a file's name begins with that of an attempt: a number, and chance.
-fn is_of_attempt(name: &str) -> bool {
-    let Some((number, rest)) = name.split_once('-') else { return false };
-    let chance = rest.as_bytes().get(..8);
-    let ends = rest.as_bytes().get(8).is_none_or(|byte| b"-.".contains(byte));
-    number.len() >= 8
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && ends
-        && chance.is_some_and(|chance| chance.iter().all(u8::is_ascii_hexdigit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lake::Checkpoint;
-
-    #[test]
-    fn a_log_is_needed_from_the_last_but_one_checkpoint_on_and_from_before_the_oldest_publish() {
-        let at = |versions: &[u64]| {
-            let one = |version: &u64| Checkpoint { version: *version, sha256: String::new() };
-            Checkpoints::from([("t".to_owned(), versions.iter().map(one).collect())])
-        };
-        assert_eq!(bound(&at(&[]), "t", 40), None);
-        assert_eq!(bound(&at(&[10]), "t", 40), None);
-        assert_eq!(bound(&at(&[10, 20]), "t", 40), Some(10));
-        assert_eq!(bound(&at(&[10, 20, 30]), "t", 40), Some(20));
-        assert_eq!(bound(&at(&[10, 20, 30]), "t", 20), Some(20));
-        assert_eq!(bound(&at(&[10, 20, 30]), "t", 19), Some(10));
-        assert_eq!(bound(&at(&[10, 20, 30]), "t", 9), None);
-        assert_eq!(bound(&at(&[10, 20, 30]), "u", 40), None);
-    }
-
-    #[test]
-    fn what_goes_is_of_attempts_that_planned_before_and_named_by_nobody() {
-        let named = Named {
-            paths: HashSet::from(["silver/a/0-0/00000002-0a1b2c3d.parquet".to_owned()]),
-            unclear: vec!["silver/b/".to_owned()],
-            logs: BTreeMap::from([("gold/c".to_owned(), 20)]),
-        };
-        for (path, goes) in [
-            ("silver/a/0-0/00000002-0a1b2c3d.parquet", false),
-            ("silver/a/0-0/00000002-0a1b2c3e.parquet", true),
-            ("silver/a/0-0/00000003-0a1b2c3e.parquet", false),
-            ("silver/b/0-0/00000002-0a1b2c3e.parquet", false),
-            ("bronze/x/t/run=1/00000001-0a1b2c3e-4.parquet", true),
-            ("_rcm/state/a/00000001-0a1b2c3e-state.json", true),
-            ("_rcm/attempts/00000001-0a1b2c3e.json", true),
-            ("_rcm/intents/00000000000000000001.json", false),
-            ("_rcm/publishes/00000000000000000001.json", false),
-            ("_rcm/intents/00000000000000000001.json#12", true),
-            ("_rcm/intents/00000000000000000003.json#12", false),
-            ("silver/a/_delta_log/00000000000000000007.json", false),
-            ("silver/a/_delta_log/00000000000000000007.json#12", true),
-            ("silver/a/0-0/00000003-0a1b2c3e.parquet#12", false),
-            ("gold/c/_delta_log/00000000000000000019.json", true),
-            ("gold/c/_delta_log/00000000000000000020.json", false),
-            ("gold/c/_delta_log/00000000000000000010.checkpoint.parquet", true),
-            ("gold/c/_delta_log/00000000000000000020.checkpoint.parquet", false),
-            ("gold/c/_delta_log/00000000000000000010.checkpoint.0000000001.0000000002.parquet", false),
-            ("gold/c/_delta_log/_last_checkpoint", false),
-            ("silver/a/part-0.parquet", false),
-            ("_rcm/lock", false),
-            ("silver/a/0-0/00000001-0a1b2c3ef.parquet", false),
-        ] {
-            assert_eq!(named.lets_go(path, 3), goes, "{path}");
-        }
+fn told(newest: &Publish, keep: u64, files: &[Unneeded]) -> Maintained {
+    Maintained {
+        oldest: Some(oldest(newest, keep)),
+        files: files.len(),
+        bytes: files.iter().map(|file| file.size).sum(),
+        ..Maintained::default()
     }
 }

@@ -2,13 +2,45 @@
 
 use super::foreign::Seen;
 use super::record::{publish_path, seal};
-use super::{Foreign, Intent, Lake, Publish, TableAt, TableCommit};
+use super::{AuditRow, Foreign, Intent, Lake, Publish, TableAt, TableCommit};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::CommitOrBytes;
 use rcm_core::{Class, Event, Problem, Progress};
 
 impl Lake {
+    /// An earlier run may have stopped behind its point of no return: what it meant to do is done first. One that stopped
+    /// before it, and whose number another one took, gets its row in audit. `rebuilt`: the tables that this run builds anew.
+    /// Whether there was something to finish.
+    ///
+    /// # Errors
+    /// As [`Lake::complete`].
+    pub async fn finish(
+        &self,
+        rebuilt: &[String],
+        now: DateTime<Utc>,
+        progress: &dyn Progress,
+    ) -> Result<bool, Problem> {
+        self.settle("_rcm/intents").await?;
+        self.settle("_rcm/publishes").await?;
+        let open = self.open_intent().await?;
+        if let Some(intent) = &open {
+            let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
+            progress.event(&Event::Note(&note));
+            self.complete(intent, rebuilt, progress).await?;
+        }
+        let Some(newest) = self.newest().await? else { return Ok(open.is_some()) };
+        // It may also have stopped between its publish record and its audit rows.
+        if let Some(intent) = self.intent(newest.publish).await? {
+            self.append_audit(&intent.publish.attempt, &intent.audit).await?;
+        }
+        for attempt in self.attempts(newest.publish).await?.iter().filter(|a| a.attempt != newest.attempt) {
+            self.append_audit(&attempt.attempt, &[AuditRow::abandoned(attempt, now)]).await?;
+        }
+        Ok(open.is_some())
+    }
+
     /// Does what an intent says: one commit a table, the publish record, the audit rows. Safe to repeat.
     ///
     /// Where others committed meanwhile, ours goes behind theirs, unless they changed the columns, the protocol, or a file

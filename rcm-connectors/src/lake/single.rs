@@ -134,24 +134,13 @@ impl Lake {
         now: DateTime<Utc>,
         pool: &rayon::ThreadPool,
     ) -> Result<Loaded, MergeError> {
-        self.settle("_rcm/intents").await?;
-        self.settle("_rcm/publishes").await?;
-        let open = self.open_intent().await?;
-        if let Some(intent) = &open {
-            self.complete(intent, &[], &Silent).await?;
-        }
+        let took_over = self.finish(&[], now, &Silent).await?;
         let previous = self.newest().await?;
-        // A run may have stopped between its record and its audit rows.
-        if let Some(newest) = &previous
-            && let Some(intent) = self.intent(newest.publish).await?
-        {
-            self.append_audit(&newest.attempt, &intent.audit).await?;
-        }
         let publish = previous.as_ref().map_or(0, |p| p.publish) + 1;
         let attempt = new_attempt(publish);
         let planned = Planned { publish, attempt: &attempt, previous };
         match self.publish_planned(table, work, planned, as_of, now, pool).await {
-            Ok(loaded) => Ok(Loaded { took_over: open.is_some(), ..loaded }),
+            Ok(loaded) => Ok(Loaded { took_over, ..loaded }),
             // What another process did under this one's number looks like the work of a stranger, or like loss.
             Err(MergeError::Storage(problem))
                 if problem.class != Class::Busy && self.is_taken(publish, &attempt).await =>

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 mod contention;
 mod history;
 mod loads;
+mod many;
 mod model;
 mod services;
 mod stores;

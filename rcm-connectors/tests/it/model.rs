@@ -1,8 +1,6 @@
 //! A small model of the protocol, and every state that it can come to: runs, `maintain` and a stranger, each of which may
-//! stop for ever, or for a while, between any two of its steps. In every state a reader finds whole what it may read, and
-//! whoever comes next, alone, gets to the end.
-//!
-//! A step is one request of the store, in the order of `lake/{record,redo,single}.rs` and of `rcm maintain`. Kept out:
+//! stop between any two of its steps. In every state a reader finds whole what it may read, and whoever comes next, alone,
+//! gets to the end. A step is one request of the store, in the order of `lake/{record,redo,single,maintain}.rs`. Kept out:
 //! state parts, bronze and audit rows. [`Flaw`] holds the model to account: each is found.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
