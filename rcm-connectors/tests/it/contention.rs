@@ -12,16 +12,22 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const CHILD: &str = "RCM_CONTENTION_CHILD";
 const PROCESSES: i64 = 8;
 
-/// The operating system's disk, with a lease that is everybody's: each process locks a file of its own.
+/// The operating system's disk.
 #[derive(Debug)]
-struct WithoutLease;
+struct Unsteady {
+    /// With a lease that is everybody's: each process locks a file of its own.
+    no_lease: bool,
+    /// Behind every fourth intent of a process it is stopped.
+    stops: bool,
+}
 
-impl Disk for WithoutLease {
+impl Disk for Unsteady {
     fn create(&self, path: &Path, bytes: &[&[u8]]) -> io::Result<()> {
         Os.create(path, bytes)
     }
@@ -31,7 +37,15 @@ impl Disk for WithoutLease {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Os.link(from, to)
+        static INTENTS: AtomicU32 = AtomicU32::new(0);
+        Os.link(from, to)?;
+        if self.stops
+            && to.to_string_lossy().contains("_rcm/intents")
+            && INTENTS.fetch_add(1, Ordering::SeqCst) % 4 == std::process::id() % 4
+        {
+            signal(std::process::id(), "STOP");
+        }
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -47,7 +61,8 @@ impl Disk for WithoutLease {
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<File> {
-        Os.open_lock(&path.with_file_name(format!("lock-{}", std::process::id())))
+        let own = path.with_file_name(format!("lock-{}", std::process::id()));
+        Os.open_lock(if self.no_lease { &own } else { path })
     }
 
     fn sign_lock(&self, _: &mut File, _: &str) -> io::Result<()> {
@@ -56,26 +71,23 @@ impl Disk for WithoutLease {
 }
 
 /// By which lease a lake is opened: `lock` of the OS, `beats` every few milliseconds, or `none`.
-fn lake(folder: &Path, lease: &str) -> Lake {
-    match lease {
-        "lock" => Lake::local(folder).unwrap(),
-        "beats" => Lake::local(folder).unwrap().beating(Duration::from_millis(10)),
-        _ => Lake::on(Arc::new(WithoutLease), folder).unwrap(),
-    }
+fn lake(folder: &Path, lease: &str, stops: bool) -> Lake {
+    let lake = Lake::on(Arc::new(Unsteady { no_lease: lease == "none", stops }), folder).unwrap();
+    if lease == "beats" { lake.beating(Duration::from_millis(10)) } else { lake }
 }
 
 /// One of the eight; by itself it does nothing.
 #[test]
 fn child() {
     let Ok(told) = std::env::var(CHILD) else { return };
-    let [process, loads, lease, folder] = told.splitn(4, ' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
-    let (process, loads) = (process.parse().unwrap(), loads.parse().unwrap());
-    let (conflicts, took_over) = load_all(|| lake(Path::new(folder), lease), process, loads);
+    let [process, loads, lease, stops, folder] = told.splitn(5, ' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let (process, loads, stops) = (process.parse().unwrap(), loads.parse().unwrap(), stops == "true");
+    let (conflicts, took_over) = load_all(|| lake(Path::new(folder), lease, stops), process, loads);
     println!("did {conflicts} {took_over}");
 }
 
-fn signal(child: &Child, name: &str) {
-    Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+fn signal(process: u32, name: &str) {
+    Command::new("kill").args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status().unwrap();
 }
 
 /// `distinct`: how many of the processes bring loads of their own; the others repeat them.
@@ -87,20 +99,19 @@ fn contend(distinct: i64, lease: &str, stops: bool) {
     let start = |process: i64| {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "contention::child", "--nocapture", "--test-threads=1"])
-            .env(CHILD, format!("{} {loads} {lease} {}", process % distinct, folder.display()))
+            .env(CHILD, format!("{} {loads} {lease} {stops} {}", process % distinct, folder.display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
     let mut children: Vec<Child> = (0..PROCESSES).map(start).collect();
-    // A reader looks all the while, and one process after the other is stopped and let go on.
+    // A reader looks all the while, and one process after the other is stopped; all are let go on again.
     let (mut polls, mut last) = (0, 0);
-    let (reader, spec) = (lake(&folder, lease), spec());
+    let (reader, spec) = (lake(&folder, lease, false), spec());
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        let stopped = &children[polls % children.len()];
         if stops {
-            signal(stopped, "STOP");
+            signal(children[polls % children.len()].id(), "STOP");
         }
         if let Some((publish, rows)) = read(&reader) {
             assert!(publish >= last, "the newest publish goes back");
@@ -109,7 +120,7 @@ fn contend(distinct: i64, lease: &str, stops: bool) {
         }
         std::thread::sleep(Duration::from_millis(if stops { 120 } else { 30 }));
         if stops {
-            signal(stopped, "CONT");
+            children.iter().for_each(|child| signal(child.id(), "CONT"));
         }
         polls += 1;
     }

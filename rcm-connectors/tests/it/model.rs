@@ -142,7 +142,7 @@ impl World {
 
     /// What must hold wherever everybody stands.
     fn check(&self) -> Result<(), String> {
-        let (number, newest) = (self.records.len(), &self.records[self.records.len() - 1]);
+        let Some(newest) = self.records.last() else { return Err("no publish".to_owned()) };
         for (n, (record, intent)) in self.records.iter().zip(&self.intents).enumerate() {
             if record.0 != intent.attempt {
                 return Err(format!("publish {} is of another attempt than its intent", n + 1));
@@ -157,10 +157,10 @@ impl World {
             if !ours.is_sorted_by(|a, b| a < b) {
                 return Err(format!("table {table} has commits {ours:?}"));
             }
-            let due =
-                self.intents.iter().take(number).enumerate().filter(|(_, intent)| intent.commits[table].is_some());
-            if let Some((n, _)) = due.into_iter().find(|(n, _)| !ours.contains(&(n + 1))) {
-                return Err(format!("publish {} stands, and table {table} lacks it", n + 1));
+            for (n, intent) in self.intents.iter().take(self.records.len()).enumerate() {
+                if intent.commits[table].is_some() && !ours.contains(&(n + 1)) {
+                    return Err(format!("publish {} stands, and table {table} lacks it", n + 1));
+                }
             }
             match self.live(table, newest.1[table]) {
                 Some(file) if !self.files.contains(&file) => {
@@ -173,7 +173,7 @@ impl World {
     }
 
     fn taken(&self, plan: &Plan) -> bool {
-        self.intents.get(plan.number - 1).is_some_and(|intent| intent.attempt != plan.attempt)
+        self.intents.len() >= plan.number
     }
 
     /// What another run did under this one's number looks like the work of a stranger.
