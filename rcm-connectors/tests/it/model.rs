@@ -181,7 +181,6 @@ impl World {
         At::Done(if self.taken(plan) { End::Busy } else { End::Drift })
     }
 
-    /// One step of one of them.
     fn step(&self, who: usize, flaw: Flaw) -> World {
         let mut next = self.clone();
         let (kind, at) = self.who[who].clone();
