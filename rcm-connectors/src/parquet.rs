@@ -5,6 +5,7 @@ mod groups;
 pub use groups::{Encoded, Group, write_groups};
 
 use arrow::array::RecordBatch;
+use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
@@ -95,4 +96,16 @@ pub fn decode(bytes: bytes::Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
 /// Cuts rows into pieces of [`FILE_ROWS`], one a file; no rows, no file.
 pub fn cut(batch: &RecordBatch) -> Vec<RecordBatch> {
     (0..batch.num_rows()).step_by(FILE_ROWS).map(|at| batch.slice(at, FILE_ROWS.min(batch.num_rows() - at))).collect()
+}
+
+/// Rows in the order of some columns.
+///
+/// # Errors
+/// A column that is not there.
+pub fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch, ArrowError> {
+    let column = |name: &&str| {
+        Ok(SortColumn { values: batch.column(batch.schema_ref().index_of(name)?).clone(), options: None })
+    };
+    let columns = order.iter().map(column).collect::<Result<Vec<_>, ArrowError>>()?;
+    take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
 }

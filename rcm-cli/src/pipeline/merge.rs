@@ -2,7 +2,7 @@
 
 use super::conform::{CheckedFile, Group};
 use super::plan::Plan;
-use super::weave::{Silver, sorted};
+use super::weave::Silver;
 use crate::config::Project;
 use crate::report::{Report, Taken};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
@@ -11,6 +11,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
 use rcm_connectors::lake::{Change, History, Lake, MergeError, TableState};
+use rcm_connectors::parquet::sorted;
 use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
 use rcm_scd2::{

@@ -3,7 +3,6 @@
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use rcm_connectors::lake::Weave;
@@ -66,15 +65,6 @@ fn inserted(withdrawn: &RecordBatch) -> Result<HashMap<String, i64>, ArrowError>
     let keys = named(withdrawn, "surrogate_key")?;
     let (keys, times) = (keys.as_string::<i32>(), timestamps(withdrawn, "inserted_at")?);
     Ok((0..withdrawn.num_rows()).map(|row| (keys.value(row).to_owned(), times.value(row))).collect())
-}
-
-/// Rows in the order of some columns.
-pub(super) fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch, ArrowError> {
-    let columns = order
-        .iter()
-        .map(|name| Ok(SortColumn { values: named(batch, name)?, options: None }))
-        .collect::<Result<Vec<_>, ArrowError>>()?;
-    take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
 }
 
 fn at(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {

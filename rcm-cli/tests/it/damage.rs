@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)] // how many there were
 
+use crate::crash::sweep::Dice;
 use crate::support::{DAY2, DAY3, Project, copy, walk};
 use rcm_core::model::TABLES;
 
@@ -27,14 +28,6 @@ fn three_days() -> (Project, [Vec<Vec<String>>; 3]) {
     (project, [day1, day2, silver(&clean)])
 }
 
-/// Numbers out of a number: SplitMix64.
-fn dice(state: &mut u64, bound: usize) -> usize {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-}
-
 #[test]
 fn a_damaged_record_or_part_is_noticed_and_what_is_whole_stays_readable() {
     let rounds: u64 = std::env::var("RCM_DAMAGE").map_or(1, |n| n.parse().unwrap());
@@ -44,18 +37,18 @@ fn a_damaged_record_or_part_is_noticed_and_what_is_whole_stays_readable() {
     let (mut refused, mut went_on) = (0, 0);
     for (round, kind) in (0..rounds).flat_map(|round| kinds.iter().map(move |kind| (round, *kind))) {
         for cuts in [false, true] {
-            let mut seed = round * 31 + kind.len() as u64 + u64::from(cuts);
+            let mut dice = Dice(round * 31 + kind.len() as u64 + u64::from(cuts));
             let temp = tempfile::tempdir().unwrap();
             copy(&project.dir, temp.path());
             let project = Project::at(temp);
             let files: Vec<String> = walk(&project.path("lake")).into_iter().filter(|f| f.starts_with(kind)).collect();
-            let file = format!("lake/{}", files[dice(&mut seed, files.len())]);
+            let file = format!("lake/{}", files[dice.below(files.len())]);
             let mut bytes = std::fs::read(project.path(&file)).unwrap();
             match cuts {
-                true => bytes.truncate(dice(&mut seed, bytes.len())),
+                true => bytes.truncate(dice.below(bytes.len())),
                 false => {
-                    let at = dice(&mut seed, bytes.len());
-                    bytes[at] ^= 1 << dice(&mut seed, 8);
+                    let at = dice.below(bytes.len());
+                    bytes[at] ^= 1 << dice.below(8);
                 }
             }
             project.write(&file, bytes);

@@ -262,9 +262,17 @@ impl Lake {
         }
     }
 
-    pub(super) async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
-        let names = self.names(folder).await?;
-        let number = |name: &String| name.strip_suffix(".json").filter(|number| number.len() == 20)?.parse().ok();
-        Ok(names.iter().filter_map(number).max())
+    /// The greatest number in a folder of publishes or intents. They have no gaps, and what was read once stays: a listing
+    /// begins behind it.
+    async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
+        let known = Some(self.known_publish()).filter(|known| *known > 0);
+        let behind = known.map(|known| format!("{known:020}.json"));
+        let names = self.names_behind(folder, behind.as_deref()).await?;
+        Ok(names.iter().filter_map(|name| number(name)).max().or(known))
     }
+}
+
+/// The number that is a file's name.
+pub(super) fn number(name: &str) -> Option<u64> {
+    name.strip_suffix(".json").filter(|number| number.len() == 20)?.parse().ok()
 }

@@ -4,16 +4,13 @@ use super::leaf::{self, Leaf};
 use super::write::Written;
 use super::{History, MergeError, Weaving};
 use crate::lake::change::fit;
-use crate::parquet::{self, Encoded, Group};
+use crate::parquet::{self, Encoded, Group, sorted};
 use ::parquet::errors::ParquetError;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{
-    SortColumn, and_not, concat_batches, filter_record_batch, lexsort_to_indices, sort_to_indices, take,
-    take_record_batch,
-};
+use arrow::compute::{and_not, concat_batches, filter_record_batch, sort_to_indices, take, take_record_batch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -132,15 +129,6 @@ pub(super) fn broken(e: ArrowError) -> MergeError {
 fn within<T>(sorted: &[T], position: impl Fn(&T) -> usize, first: usize, end: usize) -> &[T] {
     let at = |bound: usize| sorted.partition_point(|entry| position(entry) < bound);
     &sorted[at(first)..at(end)]
-}
-
-/// Rows in the order of some columns.
-pub(super) fn sorted(batch: &RecordBatch, order: &[&str]) -> Result<RecordBatch, ArrowError> {
-    let column = |name: &&str| {
-        Ok(SortColumn { values: batch.column(batch.schema_ref().index_of(name)?).clone(), options: None })
-    };
-    let columns = order.iter().map(column).collect::<Result<Vec<_>, ArrowError>>()?;
-    take_record_batch(batch, &lexsort_to_indices(&columns, None)?)
 }
 
 /// The columns that closes change, by position: the ends, what is current, and what is signed. The first row of the batch
