@@ -41,12 +41,16 @@ pub struct Options {
     pub wait: Duration,
 }
 
+/// How long a run that failed tries to say so in the audit table: a store that is away is tried again for minutes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs the pipeline once. Safe to repeat: what was read is not read again, what was interrupted is finished first.
 ///
-/// It works on the calling thread and on threads of its own; give it a task that may block.
+/// It works on the calling thread and on threads of its own; give it a task that may block, on a runtime with timers
+/// (`enable_all`) and more than one thread: of a lake in a store the lease goes by beats, which come meanwhile.
 pub async fn run(project: &Project, options: &Options, clock: &dyn Clock, progress: &dyn Progress) -> Report {
     run_on(&Lake::open, project, options, clock, progress).await
 }
@@ -122,8 +126,9 @@ async fn keep_failure(lake: &Lake, problem: &Problem, report: &mut Report, now: 
     }
     // Behind its intent the attempt's own rows are still to come, with the redo.
     if report.intent.is_none() {
-        // Where the lake cannot be written, the first problem is the one to act on.
-        let _ = lake.append_audit(&report.attempt, &audit::rows(report, None, now)).await;
+        // Where the lake cannot be written, the first problem is the one to act on, and soon.
+        let rows = audit::rows(report, None, now);
+        let _ = tokio::time::timeout(PATIENCE, lake.append_audit(&report.attempt, &rows)).await;
     }
 }
 

@@ -35,7 +35,7 @@ enum Held {
     /// The lock ends when the file is closed.
     Lock { _file: File },
     /// The beats end when their task is dropped.
-    Beats { lake: Lake, holder: String, stop: oneshot::Sender<()>, beating: JoinSet<()> },
+    Beats { lake: Lake, holder: String, every: Duration, stop: oneshot::Sender<()>, beating: JoinSet<()> },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ impl Lake {
                 last += 1;
             }
         });
-        Held::Beats { lake: self.clone(), holder, stop, beating }
+        Held::Beats { lake: self.clone(), holder, every, stop, beating }
     }
 
     async fn put_beat(&self, number: u64, beat: &Beat) -> Result<bool, Problem> {
@@ -192,16 +192,20 @@ fn beat_path(number: u64) -> String {
 }
 
 impl Lease {
-    /// Lets the lease go. Where that cannot be said, or it is another's by now, nothing is lost: it runs out.
+    /// Lets the lease go. Where that cannot be said in the time in which it runs out, or it is another's by now, nothing is
+    /// lost: it runs out.
     pub async fn end(self) {
-        let Held::Beats { lake, holder, stop, beating } = self.0 else { return };
-        let _ = stop.send(());
-        beating.join_all().await;
-        if let Ok(Some((number, beat))) = lake.newest_beat().await
-            && beat.holder == holder
-            && lake.put_beat(number + 1, &Beat { ended: true, ..beat }).await.unwrap_or(false)
-        {
-            lake.forget_beats(number + 1).await;
-        }
+        let Held::Beats { lake, holder, every, stop, beating } = self.0 else { return };
+        let ended = async move {
+            let _ = stop.send(());
+            beating.join_all().await;
+            if let Ok(Some((number, beat))) = lake.newest_beat().await
+                && beat.holder == holder
+                && lake.put_beat(number + 1, &Beat { ended: true, ..beat }).await.unwrap_or(false)
+            {
+                lake.forget_beats(number + 1).await;
+            }
+        };
+        let _ = tokio::time::timeout(every * LOOKS, ended).await;
     }
 }
