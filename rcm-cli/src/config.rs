@@ -40,6 +40,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Share of a hospital's live keys that one full load may close. Default: 0.2.
     pub max_delete_share: f64,
+    /// Whether a load that fails keeps the others from being published too. Default: false.
+    pub all_or_nothing: bool,
     /// `[maintain]`: how many publishes, the newest included, `rcm maintain` leaves readable. Default: 100.
     pub keep_publishes: u64,
     /// `[rules]`: those that are `"off"`. Default: none.

@@ -186,7 +186,7 @@ async fn work(
     }
     let gold = gold::build(plan, &tables, lake, report).await?;
     progress.event(&Event::GoldWritten { models: gold.len() });
-    gates::judge(report)?;
+    gates::judge(project, report)?;
     progress.event(&Event::GatesHeld);
     publish::publish(plan, &tables, &gold, lake, clock, progress, report).await
 }

@@ -58,11 +58,12 @@ struct RawLake {
 struct RawRun {
     grace: String,
     max_delete_share: f64,
+    all_or_nothing: bool,
 }
 
 impl Default for RawRun {
     fn default() -> Self {
-        RawRun { grace: "1d".to_owned(), max_delete_share: 0.2 }
+        RawRun { grace: "1d".to_owned(), max_delete_share: 0.2, all_or_nothing: false }
     }
 }
 
@@ -168,6 +169,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             chrono::Duration::zero()
         }),
         max_delete_share: raw.run.max_delete_share,
+        all_or_nothing: raw.run.all_or_nothing,
         keep_publishes: raw.maintain.keep_publishes,
         rules_off: raw.rules.iter().filter(|(_, a)| **a == RuleAction::Off).map(|(r, _)| r.clone()).collect(),
     };

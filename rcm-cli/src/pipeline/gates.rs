@@ -1,11 +1,17 @@
 //! Step 8: what must hold before anything is seen.
 
+use crate::config::Project;
 use crate::report::Report;
 use rcm_core::{Class, Problem};
 
 /// Holds every layer to the one before it: no record is lost, no fact is lost or doubled in a join, no sum differs, no
-/// key stands twice.
-pub(super) fn judge(report: &Report) -> Result<(), Problem> {
+/// key stands twice. With `all_or_nothing` also that no load failed.
+pub(super) fn judge(project: &Project, report: &Report) -> Result<(), Problem> {
+    let failed: Vec<Class> = report.loads.iter().filter_map(|load| Some(load.error.as_ref()?.class)).collect();
+    if let Some(worst) = failed.iter().max().filter(|_| project.settings.all_or_nothing) {
+        let what = format!("{} of {} loads failed, and [run] all_or_nothing is set", failed.len(), report.loads.len());
+        return Err(Problem::new(*worst, "run", what).hint("nothing was published; mend what failed, then run again"));
+    }
     let refuse = |place: String, what: String, hint: &str| Err(Problem::new(Class::Gate, place, what).hint(hint));
     for load in &report.loads {
         let hint = "nothing was published; this is a fault of the program, please report it";

@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         file: "rcm.toml",
         from: "G5 = \"quarantine\"",
         to: "G4 = \"off\"",
-        says: &["rcm.toml:31", "is no rule that can be set"],
+        says: &["rcm.toml:33", "is no rule that can be set"],
     },
 ];
 

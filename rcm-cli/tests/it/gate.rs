@@ -36,3 +36,24 @@ fn a_day_that_was_refused_and_mended_is_as_if_it_had_come_whole_a_day_later() {
         later.ok(&["status"]).stdout.lines().skip(1).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn all_or_nothing_publishes_nothing_where_one_load_fails() {
+    let project = Project::after_day1();
+    project.edit("rcm.toml", "all_or_nothing = false", "all_or_nothing = true");
+    project.deliver_day2();
+    let before = project.live();
+    project.edit("landing/emr/hos-a/patients.csv", ",DOB,", ",Birthday,");
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("run: 1 of 13 loads failed, and [run] all_or_nothing is set"), "{}", said.stderr);
+    assert_eq!((project.newest().unwrap().publish, project.live()), (1, before));
+
+    project.deliver_day2();
+    project.ok(&["run", "--as-of", DAY2]);
+    let clean = Project::after_day1();
+    clean.edit("rcm.toml", "all_or_nothing = false", "all_or_nothing = true");
+    clean.deliver_day2();
+    clean.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(project.live(), clean.live());
+}
