@@ -15,11 +15,13 @@ CHANGES = "openat,open,creat,mkdir,mkdirat,link,linkat,symlink,symlinkat,rename,
 VERBS = {"mkdir": "make_folder", "mkdirat": "make_folder", "link": "link", "linkat": "link", "unlink": "remove", "unlinkat": "remove"}
 
 
-def changed(trace, lake):
-    """(verb, path) of what succeeded below the lake."""
-    for line in open(trace, errors="replace"):
-        call = re.match(r"\d+ +(\w+)\((.*)\) += (\d+)", line)
+def changed(folder, lake):
+    """(verb, path) of what succeeded below the lake; a file a thread, so that no call is cut in two."""
+    lines = (line for name in os.listdir(folder) for line in open(os.path.join(folder, name), errors="replace"))
+    for line in lines:
+        call = re.match(r"(\w+)\((.*)\) += (\d+)", line)
         if not call:
+            assert re.match(r"\w+\(.*\) += -1 |\+\+\+ |--- ", line), f"not understood: {line[:40]}"
             continue
         name, arguments = call[1], call[2]
         paths = [p for p in re.findall(r'"((?:[^"\\]|\\.)*)"', arguments) if p.startswith(lake + "/") or p == lake]
@@ -46,9 +48,9 @@ with tempfile.TemporaryDirectory() as folder:
     open(config, "w").write(text)
     patients = os.path.join(project, "landing/emr/hos-a/patients.csv")
     for what in ["2026-06-29T00:00:00Z", "2026-06-30T00:00:00Z", "maintain"]:
-        trace = os.path.join(folder, "trace")
+        trace = tempfile.mkdtemp(dir=folder)
         done = subprocess.run(
-            ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=" + CHANGES, "-o", trace, binary, "--exact", "crash::child", "--nocapture"],
+            ["strace", "-ff", "-qq", "-s", "4096", "-e", "trace=" + CHANGES, "-o", os.path.join(trace, "thread"), binary, "--exact", "crash::child", "--nocapture"],
             env={**os.environ, "RCM_CRASH_RUN": f"{what} 1 0 list  {project}"}, capture_output=True, text=True, check=True)
         numbered = collections.Counter(tuple(line.split(" ", 2)[1:]) for line in done.stdout.splitlines() if line.startswith("CALL "))
         seen = collections.Counter(changed(trace, lake))

@@ -53,9 +53,15 @@ impl At {
                 (lake.publish_as_of(time).await?, format!("nothing was published as of {time:?} or before"))
             }
         };
+        let kept_from = lake.newest_whole().await?.map_or(1, |(newest, _)| newest.kept_from);
+        let wrong = |what, hint: String| Err(Problem::new(Class::Config, "--at", what).hint(hint));
         match found {
+            Some(publish) if publish.publish < kept_from => {
+                let what = format!("publish {} is no longer kept", publish.publish);
+                wrong(what, format!("publishes from {kept_from} on can be read ([maintain] keep_publishes)"))
+            }
             Some(publish) => Ok(Some((publish, None))),
-            None => Err(Problem::new(Class::Config, "--at", what).hint("`rcm status` tells the newest one")),
+            None => wrong(what, "`rcm status` tells the newest one".to_owned()),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Step 9: one intent, then a redo that any process may repeat.
 
+use super::PATIENCE;
 use super::audit;
 use super::gold::Rebuilt;
 use super::merge::TableAfter;
 use super::plan::Plan;
 use crate::report::Report;
-use rcm_connectors::lake::{By, FORMAT, Intent, Lake, Publish, TableAt, new_attempt};
-use rcm_core::{Class, Clock, Event, Problem, Progress};
+use rcm_connectors::lake::{Attempt, By, FORMAT, Intent, Lake, Publish, TableAt, new_attempt};
+use rcm_core::{Clock, Event, Problem, Progress};
 use rcm_transforms::gold::MODELS;
 use std::collections::BTreeSet;
 
@@ -77,22 +78,24 @@ pub(super) async fn publish(
             tables: at,
             stale: stale.into_iter().collect(),
             checkpoints: plan.previous.as_ref().map(|p| p.checkpoints.clone()).unwrap_or_default(),
+            kept_from: plan.previous.as_ref().map_or(1, |p| p.kept_from),
             bronze: tables.iter().flat_map(|t| t.bronze.iter().cloned()).collect(),
         },
         audit: audit::rows(report, Some(plan.publish), clock.now()),
     };
     let put = lake.put_intent(&intent).await;
     // It may stand although the call failed: then it counts.
-    let stands = async || matches!(lake.intent(plan.publish).await, Ok(Some(it)) if it.publish.attempt == plan.attempt);
-    if put.is_ok() || stands().await {
+    let is_known = match &put {
+        Ok(()) => Some(true),
+        Err(_) => lake.is_of(plan.publish, &plan.attempt).await,
+    };
+    if is_known == Some(true) {
         report.intent = Some(plan.publish);
-    }
-    if let Err(problem) = &put
-        && !matches!(problem.class, Class::Busy | Class::Drift)
-        && !lake.is_on_disk()
-    {
+    } else if is_known.is_none() && !lake.is_on_disk() {
         // It may yet come to stand: the rows of this attempt are those of its intent, and the failure's are another's.
-        report.attempt = new_attempt(plan.publish);
+        let attempt = Attempt { attempt: new_attempt(plan.publish), ..plan.begins(clock.now()) };
+        report.attempt.clone_from(&attempt.attempt);
+        let _ = tokio::time::timeout(PATIENCE, lake.begin(&attempt)).await;
     }
     put?;
     progress.event(&Event::IntentWritten { publish: plan.publish });

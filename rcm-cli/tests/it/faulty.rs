@@ -7,20 +7,20 @@
 
 use crate::crash::sweep::{Asked, Dice};
 use crate::crash::{Fixed, Silent};
-use crate::support::{DAY1, DAY2, Project, live, wait};
+use crate::support::{DAY1, DAY2, Project, audit, live, wait};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
 use rcm_connectors::lake::{Lake, Location};
 use rcm_core::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +32,8 @@ enum Fault {
     Refused,
     /// It is done, and then fails.
     Lost,
+    /// A put that fails, and is done when the run is over.
+    Late,
     /// A put that is done, and of which the client hears that the name was taken: it had asked twice.
     Twice,
     /// A read that ends in the middle.
@@ -43,6 +45,8 @@ struct Faulty {
     store: InMemory,
     /// All so far, and what happens at which.
     requests: Mutex<(Requests, Option<(usize, Fault)>)>,
+    /// What is still on its way.
+    late: Mutex<Option<(Path, PutPayload)>>,
 }
 
 /// Verb and place.
@@ -50,7 +54,7 @@ type Requests = Vec<(&'static str, String)>;
 
 impl Faulty {
     fn on(store: InMemory, fault: Option<(usize, Fault)>) -> Arc<Faulty> {
-        Arc::new(Faulty { store, requests: Mutex::new((Vec::new(), fault)) })
+        Arc::new(Faulty { store, requests: Mutex::new((Vec::new(), fault)), late: Mutex::default() })
     }
 
     fn requested(&self, verb: &'static str, path: Option<&Path>) -> Option<Fault> {
@@ -75,6 +79,10 @@ impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let fault = self.requested("put", Some(location));
         if fault == Some(Fault::Refused) {
+            return broken();
+        }
+        if fault == Some(Fault::Late) {
+            *self.late.lock().unwrap() = Some((location.clone(), payload));
             return broken();
         }
         let put = self.store.put_opts(location, payload, opts).await?;
@@ -182,7 +190,7 @@ impl Stage {
     /// Every request with every fault that it can have.
     fn points(&self) -> Vec<(usize, Fault)> {
         let faults = |verb: &str| match verb {
-            "put" => vec![Fault::Refused, Fault::Lost, Fault::Twice],
+            "put" => vec![Fault::Refused, Fault::Lost, Fault::Late, Fault::Twice],
             "get" => vec![Fault::Refused, Fault::Cut],
             "delete" => vec![Fault::Refused, Fault::Lost],
             _ => vec![Fault::Refused],
@@ -195,6 +203,7 @@ impl Stage {
         let what = format!("{:?}, {:?} at {:?}", self.as_of, fault, self.requests[fault.0]);
         let store = Faulty::on(self.store.fork(), Some(fault));
         let problems = embed(&self.project, self.as_of, &store);
+        assert!(store.requests.lock().unwrap().0.len() > fault.0, "{what}: it did not come to it");
         for problem in &problems {
             assert!(!problem.to_string().contains("damaged"), "{what}: a fault is no damage: {problem}");
         }
@@ -202,9 +211,33 @@ impl Stage {
         assert!([&self.before, &self.end].contains(&&seen_then), "{what}: a torn run");
         assert!(!problems.is_empty() || seen_then == self.end, "{what}: it said that all is well");
         store.requests.lock().unwrap().1 = None;
+        if let Some((location, payload)) = store.late.lock().unwrap().take() {
+            // If the name is taken by now, it was tried again.
+            let _ = wait(store.store.put_opts(&location, payload, PutMode::Create.into()));
+        }
         // The beat of the run before may have to run out first.
         assert_eq!(embed_beating(&self.project, self.as_of, &store, Duration::from_millis(5)), [], "{what}, again");
         assert_eq!(seen(&store), self.end, "{what}, again");
+
+        // Kept in order twice (the first time is an attempt itself) nothing is left that could go, and every attempt has one end.
+        for _ in 0..2 {
+            assert_eq!(embed_beating(&self.project, None, &store, Duration::from_millis(5)), [], "{what}, maintained");
+        }
+        assert_eq!(seen(&store), self.end, "{what}, maintained");
+        let lake = Lake::open(&Location::Store { name: "faulty".to_owned(), store: store.clone() }).unwrap();
+        let config = Config::open(&self.project.path("rcm.toml"), &Vars::default()).unwrap();
+        let left = wait(lake.would_maintain(config.settings.keep_publishes)).unwrap();
+        assert_eq!(left.files, 0, "{what}: {left:?}");
+        let publishes = wait(lake.newest()).unwrap().unwrap().publish;
+        let rows = audit(&lake, &["layer", "attempt", "publish", "status"]);
+        let ends: Vec<Vec<&str>> =
+            rows.iter().filter(|row| row.starts_with("run|")).map(|row| row.split('|').collect()).collect();
+        let attempts: BTreeSet<&str> = ends.iter().map(|row| row[1]).collect();
+        assert_eq!(attempts.len(), ends.len(), "{what}: an attempt has two ends: {ends:?}");
+        for number in 1..=publishes {
+            let published = ends.iter().filter(|row| row[2] == number.to_string() && row[3] == "ok").count();
+            assert_eq!(published, 1, "{what}: publish {number}: {ends:?}");
+        }
     }
 }
 

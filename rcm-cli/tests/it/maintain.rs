@@ -81,6 +81,19 @@ fn past_versions_go_when_they_are_not_to_be_kept_and_the_next_run_goes_on() {
     project.ok(&["run", "--as-of", DAY3]);
     project.ok(&["run", "--full-refresh", "--as-of", "2026-07-02T00:00:00Z"]);
     assert_eq!(project.history("patients"), history, "the bronze archive is whole");
+
+    // To keep more from now on brings nothing back.
+    project.edit("rcm.toml", "keep_publishes = 1\n", "keep_publishes = 100\n");
+    let did = project.ok(&["maintain"]).stdout;
+    assert!(did.contains("publishes from 2 on can be read"), "{did}");
+    let said = project.run(&["status", "--at", "1"]);
+    assert_eq!(said.code, 2, "{}", said.stdout);
+    assert!(
+        said.stderr.contains("publish 1 is no longer kept") && said.stderr.contains("from 2 on"),
+        "{}",
+        said.stderr
+    );
+    project.ok(&["status", "--at", "2"]);
 }
 
 #[test]

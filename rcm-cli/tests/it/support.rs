@@ -126,23 +126,7 @@ impl Project {
 
     /// All rows of the audit table at its head, some columns of them.
     pub(crate) fn audit(&self, columns: &[&str]) -> Vec<String> {
-        let lake = self.lake();
-        let files = wait(async {
-            let head = lake.head("audit").await.unwrap();
-            lake.table_files("audit", head).await.unwrap().files
-        });
-        let mut rows = Vec::new();
-        for file in files {
-            let bytes = wait(lake.get(&format!("audit/{}", file.path))).unwrap();
-            let before = rows.len();
-            for batch in rcm_connectors::parquet::decode(bytes).unwrap() {
-                let picked: Vec<usize> = columns.iter().map(|c| batch.schema().index_of(c).unwrap()).collect();
-                rows.extend(lines(&[batch.project(&picked).unwrap()]));
-            }
-            assert_eq!((rows.len() - before) as u64, file.rows, "the log's count");
-        }
-        rows.sort();
-        rows
+        audit(&self.lake(), columns)
     }
 
     /// Live data files of the newest publish: (table, digest), sorted.
@@ -194,6 +178,26 @@ impl Project {
         rows.sort();
         rows
     }
+}
+
+/// All rows of a lake's audit table at its head, some columns of them.
+pub(crate) fn audit(lake: &Lake, columns: &[&str]) -> Vec<String> {
+    let files = wait(async {
+        let head = lake.head("audit").await.unwrap();
+        lake.table_files("audit", head).await.unwrap().files
+    });
+    let mut rows = Vec::new();
+    for file in files {
+        let bytes = wait(lake.get(&format!("audit/{}", file.path))).unwrap();
+        let before = rows.len();
+        for batch in rcm_connectors::parquet::decode(bytes).unwrap() {
+            let picked: Vec<usize> = columns.iter().map(|c| batch.schema().index_of(c).unwrap()).collect();
+            rows.extend(lines(&[batch.project(&picked).unwrap()]));
+        }
+        assert_eq!((rows.len() - before) as u64, file.rows, "the log's count");
+    }
+    rows.sort();
+    rows
 }
 
 /// Live data files of the newest publish of a lake: (table, digest), sorted.

@@ -41,7 +41,7 @@ impl Lake {
     ///
     /// # Errors
     /// Storage that fails, or a damaged record.
-    pub async fn attempts(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
+    pub(super) async fn attempts(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
         self.attempts_that(|number| number == publish).await
     }
 
@@ -49,7 +49,7 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::attempts`].
-    pub async fn attempts_below(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
+    pub(super) async fn attempts_below(&self, publish: u64) -> Result<Vec<Attempt>, Problem> {
         self.attempts_that(|number| number < publish).await
     }
 
@@ -58,7 +58,10 @@ impl Lake {
         let number = |name: &String| name.split('-').next()?.parse().ok();
         for name in self.names(FOLDER).await?.iter().filter(|name| number(name).is_some_and(&planned)) {
             let path = format!("{FOLDER}/{name}");
-            attempts.push(unseal(&self.get(&path).await?, &path)?);
+            // One that is gone since the listing was swept up.
+            if let Some(bytes) = self.find(&path).await? {
+                attempts.push(unseal(&bytes, &path)?);
+            }
         }
         Ok(attempts)
     }

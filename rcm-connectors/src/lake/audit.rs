@@ -201,9 +201,12 @@ impl Lake {
                 now_millis: rows.last().map_or(0, |r| r.finished_at / 1000),
                 run_id: rows.last().map_or("", |r| &r.run_id),
             };
-            if self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), commit.bytes()).await? {
+            let stands = self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), commit.bytes()).await?;
+            // Where this process was stopped so long that the log was cut behind this version, nobody would see it.
+            if stands && self.head(TABLE).await? == Some(version) {
                 return Ok(());
             }
+            self.refresh().await;
         }
         Err(Problem::new(Class::Temporary, TABLE, "other writers took every version").hint("run again"))
     }

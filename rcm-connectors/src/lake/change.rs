@@ -105,7 +105,8 @@ impl Lake {
     /// it anew.
     ///
     /// # Errors
-    /// As [`Lake::standing`]; a name of other letters than stand for themselves in a URL.
+    /// As [`Lake::standing`]; a name that is no `layer/table`, of other letters than stand for themselves in a URL, or below
+    /// `audit` or `bronze`.
     pub async fn change(
         &self,
         table: &str,
@@ -118,7 +119,8 @@ impl Lake {
                 && !part.starts_with(['.', '_'])
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
         };
-        if !table.split('/').all(is_plain) {
+        let is_others = table.starts_with("audit/") || table.starts_with("bronze/");
+        if !table.contains('/') || is_others || !table.split('/').all(is_plain) {
             let what = "is no name of a table here";
             return Err(
                 Problem::new(Class::Config, table, what).hint("take layer/table, of letters, digits, `_`, `-` and `.`")

@@ -71,7 +71,7 @@ impl Lake {
     ///
     /// # Errors
     /// Storage that fails.
-    pub async fn whole_checkpoints(&self, checkpoints: &Checkpoints) -> Result<Checkpoints, Problem> {
+    pub(super) async fn whole_checkpoints(&self, checkpoints: &Checkpoints) -> Result<Checkpoints, Problem> {
         let mut whole = Checkpoints::new();
         for (table, all) in checkpoints {
             for checkpoint in all {
@@ -105,7 +105,7 @@ impl Lake {
     ///
     /// # Errors
     /// Storage that fails; a log that cannot be read.
-    pub async fn checkpoint(
+    pub(super) async fn checkpoint(
         &self,
         table: &str,
         version: u64,

@@ -85,7 +85,7 @@ impl Lake {
     ///
     /// # Errors
     /// Storage that fails.
-    pub async fn foreign(&self, table: &str, at: &TableAt) -> Result<(Option<u64>, Foreign), Problem> {
+    pub(super) async fn foreign(&self, table: &str, at: &TableAt) -> Result<(Option<u64>, Foreign), Problem> {
         let head = self.head(table).await?;
         let (from, to) = match (at.version, head) {
             (None, None) => return Ok((None, Foreign::Nothing)),

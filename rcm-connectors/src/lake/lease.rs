@@ -6,7 +6,6 @@
 //! longer one.
 
 use super::Lake;
-use super::record::number;
 use super::store::Local;
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
@@ -171,9 +170,7 @@ impl Lake {
 
     async fn newest_beat(&self) -> Result<Option<(u64, Beat)>, Problem> {
         for _ in 0..10 {
-            let Some(number) = self.names(FOLDER).await?.iter().filter_map(|name| number(name)).max() else {
-                return Ok(None);
-            };
+            let Some(number) = self.newest_number(FOLDER).await? else { return Ok(None) };
             let path = beat_path(number);
             // Gone since the listing: there is a newer one.
             let Some(bytes) = self.find(&path).await? else { continue };

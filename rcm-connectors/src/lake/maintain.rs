@@ -69,7 +69,7 @@ impl Lake {
         let mut done = Maintained { checkpoints: written, ..told(&newest, keep, &files) };
         // Of what is only about attempts nobody reads more than their numbers.
         if written > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
-            let kept = Publish { checkpoints, ..newest };
+            let kept = Publish { checkpoints, kept_from: oldest(&newest, keep), ..newest };
             done.publish = Some(self.take_number(&kept, now, progress).await?);
         }
         self.delete(files.into_iter().map(|file| file.path).collect()).await?;
@@ -126,8 +126,9 @@ impl Lake {
     }
 }
 
+/// What was let go does not come back when more is to be kept.
 fn oldest(newest: &Publish, keep: u64) -> u64 {
-    newest.publish.saturating_sub(keep.saturating_sub(1)).max(1)
+    newest.publish.saturating_sub(keep.saturating_sub(1)).max(newest.kept_from)
 }
 
 fn told(newest: &Publish, keep: u64, files: &[Unneeded]) -> Maintained {

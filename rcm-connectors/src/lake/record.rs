@@ -56,9 +56,16 @@ pub struct Publish {
     /// Checkpoints of the tables' logs, the audit table's included.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checkpoints: Checkpoints,
+    /// The oldest publish that can still be read: files of older ones were let go.
+    #[serde(default = "first")]
+    pub kept_from: u64,
     /// Bronze files that the run added to those that count; all of them stand in the tables' state.
     #[serde(default)]
     pub bronze: Vec<String>,
+}
+
+fn first() -> u64 {
+    1
 }
 
 /// One Delta commit of a run.
@@ -212,7 +219,7 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::newest`].
-    pub async fn open_intent(&self) -> Result<Option<Intent>, Problem> {
+    pub(super) async fn open_intent(&self) -> Result<Option<Intent>, Problem> {
         let published = self.newest_number("_rcm/publishes").await?.unwrap_or(0);
         match self.newest_number("_rcm/intents").await? {
             Some(number) if number > published => self.intent(number).await,
@@ -262,17 +269,13 @@ impl Lake {
         }
     }
 
-    /// The greatest number in a folder of publishes or intents. They have no gaps, and what was read once stays: a listing
-    /// begins behind it.
-    async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
-        let known = Some(self.known_publish()).filter(|known| *known > 0);
-        let behind = known.map(|known| format!("{known:020}.json"));
-        let names = self.names_behind(folder, behind.as_deref()).await?;
-        Ok(names.iter().filter_map(|name| number(name)).max().or(known))
+    /// The greatest number in a folder of numbered files.
+    pub(super) async fn newest_number(&self, folder: &str) -> Result<Option<u64>, Problem> {
+        Ok(self.names(folder).await?.iter().filter_map(|name| number(name)).max())
     }
 }
 
 /// The number that is a file's name.
-pub(super) fn number(name: &str) -> Option<u64> {
+fn number(name: &str) -> Option<u64> {
     name.strip_suffix(".json").filter(|number| number.len() == 20)?.parse().ok()
 }

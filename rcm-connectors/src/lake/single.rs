@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rcm_core::progress::Silent;
 use rcm_core::{Class, Problem};
 use rcm_scd2::{IS_CURRENT, Load, Spec, Summary, VALID_FROM, VALID_TO};
+use std::time::Duration;
 
 /// A history table of a lake that has no bronze and no gold: for who wants history and no more.
 ///
@@ -156,7 +157,18 @@ impl Lake {
 
     /// Whether the number on which an attempt planned is another one's.
     pub async fn is_taken(&self, publish: u64, attempt: &str) -> bool {
-        matches!(self.intent(publish).await, Ok(Some(intent)) if intent.publish.attempt != attempt)
+        self.is_of(publish, attempt).await == Some(false)
+    }
+
+    /// Whether a number is an attempt's; none where it is nobody's, or that cannot be read. Of a store that is away this is
+    /// asked after a failure: not for long.
+    pub async fn is_of(&self, publish: u64, attempt: &str) -> Option<bool> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let intent = match self.is_on_disk() {
+            true => self.intent(publish).await,
+            false => tokio::time::timeout(PATIENCE, self.intent(publish)).await.ok()?,
+        };
+        intent.ok()?.map(|intent| intent.publish.attempt == attempt)
     }
 
     async fn publish_planned(
@@ -169,6 +181,7 @@ impl Lake {
         pool: &rayon::ThreadPool,
     ) -> Result<Loaded, MergeError> {
         let Planned { publish, attempt, previous } = planned;
+        let kept_from = previous.as_ref().map_or(1, |p| p.kept_from);
         let (mut tables, checkpoints) = previous.map(|p| (p.tables, p.checkpoints)).unwrap_or_default();
         let at = tables.get(&table.name).cloned().unwrap_or_default();
         let mut parts = at.state.clone();
@@ -212,6 +225,7 @@ impl Lake {
                 tables,
                 stale: Vec::new(),
                 checkpoints,
+                kept_from,
                 bronze: Vec::new(),
             },
             audit: Vec::new(),

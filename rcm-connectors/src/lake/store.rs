@@ -154,7 +154,7 @@ impl Lake {
     ///
     /// # Errors
     /// A disk that fails.
-    pub async fn settle(&self, folder: &str) -> Result<(), Problem> {
+    pub(super) async fn settle(&self, folder: &str) -> Result<(), Problem> {
         let Some(Local { store, folder: root }) = self.local.clone() else { return Ok(()) };
         let path = folder.split('/').fold(root, |at, part| at.join(part));
         let settled = tokio::task::spawn_blocking(move || match path.is_dir() {
@@ -268,22 +268,11 @@ impl Lake {
     pub async fn names(&self, folder: &str) -> Result<Vec<String>, Problem> {
         let listing =
             self.store.list_with_delimiter(Some(&self.path(folder))).await.map_err(|e| unreadable(folder, &e))?;
-        Ok(sorted_names(listing.objects))
+        let mut names: Vec<_> =
+            listing.objects.iter().filter_map(|o| o.location.filename()).map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
     }
-
-    /// Those behind a name, of a folder without sub-folders.
-    pub(super) async fn names_behind(&self, folder: &str, name: Option<&str>) -> Result<Vec<String>, Problem> {
-        let Some(name) = name else { return self.names(folder).await };
-        let (folder_path, behind) = (self.path(folder), self.path(&format!("{folder}/{name}")));
-        let listing = self.store.list_with_offset(Some(&folder_path), &behind);
-        Ok(sorted_names(listing.try_collect().await.map_err(|e| unreadable(folder, &e))?))
-    }
-}
-
-fn sorted_names(objects: Vec<object_store::ObjectMeta>) -> Vec<String> {
-    let mut names: Vec<_> = objects.iter().filter_map(|o| o.location.filename()).map(str::to_owned).collect();
-    names.sort();
-    names
 }
 
 fn unreadable(path: &str, error: &object_store::Error) -> Problem {

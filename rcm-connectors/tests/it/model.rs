@@ -1,7 +1,8 @@
 //! A small model of the protocol, and every state that it can come to: runs, `maintain` and a stranger, each of which may
 //! stop between any two of its steps. In every state a reader finds whole what it may read, and whoever comes next, alone,
-//! gets to the end. A step is one request of the store, in the order of `lake/{record,redo,single,maintain}.rs`. Kept out:
-//! state parts, bronze and audit rows. [`Flaw`] holds the model to account: each is found.
+//! gets to the end, unless a stranger bars the way. A step is one write, or reads of what never changes, in the order of
+//! `lake/{record,redo,single,maintain}.rs`. Kept out: state parts, bronze, audit rows, logs that are cut, changed columns,
+//! writes that land after their writer went on. [`Flaw`] holds the model to account: each is found.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -64,7 +65,7 @@ struct Plan {
 enum At {
     Published,
     Intents { published: usize },
-    Redo { number: usize, table: usize, landed: [usize; TABLES], own: Option<Plan> },
+    Redo { number: usize, table: usize, landed: [usize; TABLES], barred: bool, own: Option<Plan> },
     Record { number: usize, landed: [usize; TABLES], own: Option<Plan> },
     Newest,
     Head { plan: Plan, table: usize },
@@ -97,6 +98,8 @@ enum Flaw {
     Blind,
     /// An intent is put over another one.
     Overwrites,
+    /// A record names the versions of before.
+    Early,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -157,9 +160,10 @@ impl World {
             if !ours.is_sorted_by(|a, b| a < b) {
                 return Err(format!("table {table} has commits {ours:?}"));
             }
-            for (n, intent) in self.intents.iter().take(self.records.len()).enumerate() {
-                if intent.commits[table].is_some() && !ours.contains(&(n + 1)) {
-                    return Err(format!("publish {} stands, and table {table} lacks it", n + 1));
+            for (n, (record, intent)) in self.records.iter().zip(&self.intents).enumerate() {
+                let shows = |commit: &Commit| matches!(commit, Commit::Ours { publish, .. } if *publish == n + 1);
+                if intent.commits[table].is_some() && !log[..record.1[table]].iter().any(shows) {
+                    return Err(format!("publish {} does not show what it did to table {table}", n + 1));
                 }
             }
             match self.live(table, newest.1[table]) {
@@ -198,17 +202,16 @@ impl World {
             At::Published if flaw == Flaw::NoRedo => At::Newest,
             At::Published => At::Intents { published: self.records.len() },
             At::Intents { published } => match self.intents.len() {
-                number if number > published => At::Redo { number, table: 0, landed: self.before(number), own: None },
+                number if number > published => self.redo(number, None),
                 _ => At::Newest,
             },
-            At::Redo { number, table: TABLES, landed, own } => At::Record { number, landed, own },
-            At::Redo { number, table, mut landed, own } => match self.commit(number, table, flaw) {
-                Some(version) => {
-                    landed[table] = version;
-                    At::Redo { number, table: table + 1, landed, own }
-                }
-                None => At::Done(End::Drift),
-            },
+            At::Redo { table: TABLES, barred: true, .. } => At::Done(End::Drift),
+            At::Redo { number, table: TABLES, landed, own, .. } => At::Record { number, landed, own },
+            At::Redo { number, table, mut landed, barred, own } => {
+                let version = self.commit(number, table, flaw);
+                landed[table] = version.filter(|_| flaw != Flaw::Early).unwrap_or(landed[table]);
+                At::Redo { number, table: table + 1, landed, barred: barred || version.is_none(), own }
+            }
             At::Record { number, landed, own } => {
                 let record = (self.intents[number - 1].attempt, landed);
                 match self.records.get(number - 1) {
@@ -284,7 +287,7 @@ impl World {
                     Some(_) => return At::Done(End::Busy),
                     None => self.intents.push(plan.intent.clone()),
                 }
-                At::Redo { number: plan.number, table: 0, landed: self.before(plan.number), own: Some(plan) }
+                self.redo(plan.number, Some(plan))
             }
             At::Delete { mut plan } => match plan.goes.pop() {
                 Some(file) => {
@@ -295,6 +298,10 @@ impl World {
             },
             At::Done(_) => unreachable!(),
         }
+    }
+
+    fn redo(&self, number: usize, own: Option<Plan>) -> At {
+        At::Redo { number, table: 0, landed: self.before(number), barred: false, own }
     }
 
     /// Where the tables stand at the publish before a number.
@@ -393,6 +400,7 @@ fn each_flaw_is_found() {
         (Flaw::NoRedo, vec![BOTH, FIRST]),
         (Flaw::Blind, vec![BOTH, FIRST]),
         (Flaw::Overwrites, vec![BOTH, FIRST]),
+        (Flaw::Early, vec![BOTH]),
     ] {
         let found = std::panic::catch_unwind(|| explore(&who, flaw));
         assert!(!matches!(found, Ok(Ok(_))), "{flaw:?} does no harm in {who:?}");

@@ -15,7 +15,9 @@ fn a_name_that_a_url_would_change_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(&Location::Folder(folder.path().join("lake")));
     let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
-    for name in ["silver/a~b", "silver/a b", "silver/a%41", "silver/../b", "silver/", "_rcm/a"] {
+    for name in
+        ["silver/a~b", "silver/a b", "silver/a%41", "silver/../b", "silver/", "_rcm/a", "audit", "patients", "bronze/x"]
+    {
         let table = HistoryTable { name: name.to_owned(), ..table() };
         let rows = [batch(&events(0, 0))];
         let now = chrono::DateTime::UNIX_EPOCH;

@@ -17,7 +17,7 @@ use object_store::{
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -76,6 +76,10 @@ fn discreet(secrets: &[String], error: Error) -> Error {
     }
 }
 
+fn late() -> Error {
+    Error::Generic { store: "cloud store", source: "no answer within retry_budget".into() }
+}
+
 /// Whether a request may have failed on its way: what became of it is not known.
 fn is_of_the_way(error: &Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -106,7 +110,9 @@ impl<S: ObjectStore> ObjectStore for Careful<S> {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let (started, mut pause) = (Instant::now(), SHORTEST_PAUSE);
         loop {
-            let failed = match self.store.put_opts(location, payload.clone(), opts.clone()).await {
+            let left = self.budget.saturating_sub(started.elapsed());
+            let put = timeout(left, self.store.put_opts(location, payload.clone(), opts.clone())).await;
+            let failed = match put.unwrap_or_else(|_| Err(late())) {
                 Err(error) if opts.mode == PutMode::Create => error,
                 put => return put.map_err(|e| self.told(e)),
             };
