@@ -146,17 +146,14 @@ impl World {
     /// What must hold wherever everybody stands.
     fn check(&self) -> Result<(), String> {
         let Some(newest) = self.records.last() else { return Err("no publish".to_owned()) };
-        for (n, (record, intent)) in self.records.iter().zip(&self.intents).enumerate() {
-            if record.0 != intent.attempt {
-                return Err(format!("publish {} is of another attempt than its intent", n + 1));
-            }
+        if let Some(n) = self.records.iter().zip(&self.intents).position(|(record, intent)| record.0 != intent.attempt)
+        {
+            return Err(format!("publish {} is of another attempt than its intent", n + 1));
         }
         for (table, log) in self.logs.iter().enumerate() {
-            let ours = log.iter().filter_map(|commit| match commit {
-                Commit::Ours { publish, .. } => Some(*publish),
-                _ => None,
-            });
-            let ours: Vec<usize> = ours.collect();
+            let number =
+                |commit: &Commit| if let Commit::Ours { publish, .. } = commit { Some(*publish) } else { None };
+            let ours: Vec<usize> = log.iter().filter_map(number).collect();
             if !ours.is_sorted_by(|a, b| a < b) {
                 return Err(format!("table {table} has commits {ours:?}"));
             }
@@ -166,11 +163,8 @@ impl World {
                     return Err(format!("publish {} does not show what it did to table {table}", n + 1));
                 }
             }
-            match self.live(table, newest.1[table]) {
-                Some(file) if !self.files.contains(&file) => {
-                    return Err(format!("{file:?} of the newest publish is gone"));
-                }
-                _ => {}
+            if let Some(file) = self.live(table, newest.1[table]).filter(|file| !self.files.contains(file)) {
+                return Err(format!("{file:?} of the newest publish is gone"));
             }
         }
         Ok(())
@@ -179,15 +173,13 @@ impl World {
     fn taken(&self, plan: &Plan) -> bool {
         self.intents.len() >= plan.number
     }
-
     /// What another run did under this one's number looks like the work of a stranger.
     fn strange(&self, plan: &Plan) -> At {
         At::Done(if self.taken(plan) { End::Busy } else { End::Drift })
     }
 
     fn step(&self, who: usize, flaw: Flaw) -> World {
-        let mut next = self.clone();
-        let (kind, at) = self.who[who].clone();
+        let (mut next, (kind, at)) = (self.clone(), self.who[who].clone());
         next.who[who].1 = next.stepped(kind, at, flaw);
         next
     }
