@@ -2,14 +2,12 @@
 
 python3 .ci/foreign.py RCM      (a Python with .ci/requirements.txt; no network is used)"""
 
-import datetime
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 
-import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.schema import Field, PrimitiveType
 
