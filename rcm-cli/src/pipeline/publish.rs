@@ -7,7 +7,7 @@ use super::merge::TableAfter;
 use super::plan::Plan;
 use crate::report::Report;
 use rcm_connectors::lake::{Attempt, By, FORMAT, Intent, Lake, Publish, TableAt, new_attempt};
-use rcm_core::{Clock, Event, Problem, Progress};
+use rcm_core::{Class, Clock, Event, Problem, Progress};
 use rcm_transforms::gold::MODELS;
 use std::collections::BTreeSet;
 
@@ -87,6 +87,8 @@ pub(super) async fn publish(
     // It may stand although the call failed: then it counts.
     let is_known = match &put {
         Ok(()) => Some(true),
+        // Refused before it was tried.
+        Err(problem) if problem.class == Class::Drift => Some(false),
         Err(_) => lake.is_of(plan.publish, &plan.attempt).await,
     };
     if is_known == Some(true) {

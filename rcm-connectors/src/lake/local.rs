@@ -21,6 +21,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How often a file is staged anew that was swept up before it got its name.
+const STAGINGS: usize = 10;
+
 #[derive(Debug, Clone)]
 pub(super) struct LocalStore {
     /// Reads and lists.
@@ -63,8 +66,17 @@ impl LocalStore {
     fn put_now(&self, target: &std::path::Path, payload: &PutPayload) -> io::Result<()> {
         let folder = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
         self.settle(folder)?;
-        let staged = self.stage(target, payload)?;
-        let named = self.disk.link(&staged, target);
+        let mut tries = 0;
+        let (staged, named) = loop {
+            let staged = self.stage(target, payload)?;
+            let named = self.disk.sync(&staged).and_then(|()| self.disk.link(&staged, target));
+            tries += 1;
+            match &named {
+                // Swept up: this process was stopped for so long that it was taken for dead.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries < STAGINGS => {}
+                _ => break (staged, named),
+            }
+        };
         // A name that is there already may be another process's, which stopped before it was durable; whoever is told of
         // it builds on it.
         let is_there = named.as_ref().err().is_none_or(|e| e.kind() == io::ErrorKind::AlreadyExists);
@@ -74,7 +86,7 @@ impl LocalStore {
         named.and(durable)
     }
 
-    /// The bytes, durable, under a name that listings hide.
+    /// The bytes, under a name that listings hide.
     fn stage(&self, target: &std::path::Path, payload: &PutPayload) -> io::Result<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let bytes: Vec<&[u8]> = payload.iter().map(|piece| piece.as_ref()).collect();
@@ -83,8 +95,7 @@ impl LocalStore {
             let mut staged = target.as_os_str().to_owned();
             staged.push(format!("#{}{next:09}", std::process::id()));
             let staged = PathBuf::from(staged);
-            let made = self.disk.create(&staged, &bytes).and_then(|()| self.disk.sync(&staged));
-            match made {
+            match self.disk.create(&staged, &bytes) {
                 Ok(()) => return Ok(staged),
                 // Left by a process that had our number and is no more.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}

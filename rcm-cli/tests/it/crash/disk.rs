@@ -116,6 +116,21 @@ fn die() -> ! {
     unreachable!("survived SIGKILL: {status:?}");
 }
 
+/// Returns when the process was stopped and goes on.
+fn stop() {
+    let stop = format!("kill -STOP {}", std::process::id());
+    let _ = Command::new("sh").arg("-c").arg(stop).status();
+    // The signal waits until the thread takes it that the system chose: until then this one would go on.
+    let is_pending = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap().trim();
+        u64::from_str_radix(pending, 16).unwrap() & 1 << (19 - 1) != 0
+    };
+    while is_pending() {
+        std::thread::yield_now();
+    }
+}
+
 impl Counted {
     pub(super) fn dying(point: Point) -> Self {
         Counted { dies: Some(point), ..Counted::default() }
@@ -163,8 +178,7 @@ impl Counted {
         let Some(point) = point else {
             let result = whole();
             if self.stops == Some(done.calls.len()) {
-                let stop = format!("kill -STOP {}", std::process::id());
-                let _ = Command::new("sh").arg("-c").arg(stop).status();
+                stop();
             }
             // A call that failed left nothing, but counts.
             match result.is_ok() {
