@@ -1,16 +1,16 @@
-"""Read a lake with four programs that are not ours, and judge it without ours.
+"""Read a lake with five programs that are not ours, and judge it without ours.
 
     python .ci/readers.py LAKE [--expect-two-hospitals]      (a Python with .ci/requirements.txt; no network is used)
 
-1. Every Delta table of silver, gold, quarantine and audit is read by DuckDB (its own Delta reader), Polars, pandas (by deltalake) and
-   deltalake to pyarrow. Rows, columns and the multiset of rows must be the same in all four.
+1. Every Delta table of silver, gold, quarantine and audit is read by DuckDB (its own Delta reader), Polars, pandas (by deltalake),
+   deltalake to pyarrow, and Spark Connect (Sail). Rows, columns and the multiset of rows must be the same in all five.
 2. DuckDB proves what history and gold promise (INVARIANTS below says it in SQL: each query counts what breaks the promise).
 3. --expect-two-hospitals: the figures of the example's data after its first run, known from outside the program.
 
 Prints a line a table, then what is broken; exit 1 on any difference. Only counts, sums and the names of tables and columns are printed,
 never a value of a row; of a reader's error only the type, as its text may hold a value.
 """
-import collections, datetime as dt, decimal, glob, importlib.util, math, os, sys
+import collections, datetime as dt, decimal, glob, importlib.util, math, os, sys, warnings
 import duckdb, pandas as pd, polars as pl
 from deltalake import DeltaTable
 
@@ -26,7 +26,7 @@ EXPECTED_TABLES = sorted({f"{room}/{t}" for room in ("silver", "quarantine") for
 EPOCH = dt.datetime(1970, 1, 1)
 
 
-# --- four readers: path -> {column: list of Python values}
+# --- five readers: path -> {column: list of Python values}
 
 def connect():
     con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
@@ -58,7 +58,24 @@ def by_pyarrow(path):
     return DeltaTable(path).to_pyarrow_table().to_pydict()
 
 
-READERS = {"duckdb": by_duckdb, "polars": by_polars, "pandas": by_pandas, "pyarrow": by_pyarrow}
+SPARK = []  # the server and a session, once somebody asks
+
+
+def by_sail(path):
+    if not SPARK:
+        warnings.simplefilter("ignore", FutureWarning)  # pyspark about pandas 3, which it is not asked for
+        os.environ["RUST_LOG"] = "error"
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+        server = SparkConnectServer()
+        server.start()
+        spark = SparkSession.builder.remote(f"sc://localhost:{server.listening_address[1]}").getOrCreate()
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+        SPARK.extend((spark, server))
+    return SPARK[0].read.format("delta").load(path).toArrow().to_pydict()
+
+
+READERS = {"duckdb": by_duckdb, "polars": by_polars, "pandas": by_pandas, "pyarrow": by_pyarrow, "sail": by_sail}
 
 
 def quoted(path):
@@ -218,4 +235,4 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     code = main(os.path.abspath(args[0]), "--expect-two-hospitals" in sys.argv)
     sys.stdout.flush()
-    os._exit(code)  # the verdict stands: the threads of four native libraries must not abort the process on its way out
+    os._exit(code)  # the verdict stands: the threads of five native libraries must not abort the process on its way out

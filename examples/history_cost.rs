@@ -16,7 +16,7 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use chrono::DateTime;
-use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, Loaded};
+use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, Loaded, WriteMode};
 use rcm_scd2::{Load, Spec, State, buckets, merge};
 
 const MILLION: i64 = 1_000_000;
@@ -50,7 +50,12 @@ impl Table {
         }
         let spec = Spec::snapshot(["id"]).track(["address", "balance"]).build()?;
         let columns = merge(&spec, &State::new(), &Load::new(&[rows(0..1, 0)?], 0))?.opens.schema();
-        let table = HistoryTable { name: "silver/history".to_owned(), keys: vec!["id".to_owned()], columns };
+        let table = HistoryTable {
+            name: "silver/history".to_owned(),
+            keys: vec!["id".to_owned()],
+            columns,
+            mode: WriteMode::Copy,
+        };
         Ok(Table { lake: Lake::local(folder)?, table, spec, pool: rayon::ThreadPoolBuilder::new().build()?, loads: 0 })
     }
 

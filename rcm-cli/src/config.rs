@@ -7,7 +7,7 @@ mod vars;
 
 use chrono::Duration;
 use rcm_connectors::files::sha256;
-use rcm_connectors::lake::Location;
+use rcm_connectors::lake::{Location, WriteMode};
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub struct Project {
     pub digest: String,
 }
 
-/// `[run]` and `[rules]`.
+/// `[run]`, `[maintain]`, `[rules]` and `[write]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Rows dated later than `as_of` + grace are quarantined. Default: one day.
@@ -46,6 +46,15 @@ pub struct Settings {
     pub keep_publishes: u64,
     /// `[rules]`: those that are `"off"`. Default: none.
     pub rules_off: BTreeSet<String>,
+    /// `[write]`: the silver tables that are written with deletion vectors. Default: none.
+    pub append: BTreeSet<String>,
+}
+
+impl Settings {
+    /// How a silver table is written.
+    pub fn writes(&self, table: &str) -> WriteMode {
+        if self.append.contains(table) { WriteMode::Append } else { WriteMode::Copy }
+    }
 }
 
 /// `[sources.NAME]`.

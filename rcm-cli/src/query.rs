@@ -1,11 +1,17 @@
 //! The lake's tables as one publish left them, for SQL.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use rcm_connectors::lake::{Lake, Location, Publish};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
+use futures::{StreamExt, stream};
+use rcm_connectors::lake::{DataFile, Lake, Location, Publish, TableFiles};
 use rcm_core::model::{self, quarantine_schema, silver_schema};
 use rcm_core::{Class, Problem};
 use std::str::FromStr;
@@ -29,6 +35,67 @@ pub(crate) fn session(lake: &Lake, schemas: &[&str]) -> Result<SessionContext, D
         catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()) as Arc<dyn SchemaProvider>)?;
     }
     Ok(context)
+}
+
+/// The rows of a table's files, of which there is one at least. `schema`: its columns, where a file may lack some.
+pub(crate) async fn files_view(
+    context: &SessionContext,
+    lake: &Lake,
+    table: &str,
+    files: &[DataFile],
+    schema: Option<&Schema>,
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let external = |e: Problem| DataFusionError::External(Box::new(e));
+    let (marked, whole): (Vec<&DataFile>, Vec<&DataFile>) = files.iter().partition(|file| file.vector.is_some());
+    let urls = whole.iter().map(|file| lake.url(&format!("{table}/{}", file.path)).map(String::from));
+    let urls = urls.collect::<Result<Vec<_>, _>>().map_err(external)?;
+    let options = ParquetReadOptions::default();
+    let options = if let Some(schema) = schema { options.schema(schema) } else { options };
+    let of_whole = if urls.is_empty() { None } else { Some(context.read_parquet(urls, options).await?) };
+    let Some(schema) = schema.filter(|_| !marked.is_empty()) else {
+        return of_whole.map(DataFrame::into_view).ok_or_else(|| {
+            DataFusionError::Internal(format!("{table} has deletion vectors, and nobody knows its columns"))
+        });
+    };
+    let schema = Arc::new(schema.clone());
+    let partition = |files: &[&DataFile]| {
+        let files = files.iter().map(|file| (*file).clone()).collect();
+        Arc::new(Marked { lake: lake.clone(), table: table.to_owned(), files, schema: schema.clone() }) as _
+    };
+    let partitions = marked.chunks(marked.len().div_ceil(PARTITIONS)).map(partition).collect();
+    let of_marked = context.read_table(Arc::new(StreamingTable::try_new(schema.clone(), partitions)?))?;
+    Ok(match of_whole {
+        Some(of_whole) => of_whole.union(of_marked)?.into_view(),
+        None => of_marked.into_view(),
+    })
+}
+
+/// Files with deletion vectors: they are read one after the other.
+#[derive(Debug)]
+struct Marked {
+    lake: Lake,
+    table: String,
+    files: Vec<DataFile>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Marked {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let (lake, table, schema) = (self.lake.clone(), self.table.clone(), self.schema.clone());
+        let rows = stream::iter(self.files.clone()).then(move |file| {
+            let (lake, table, schema) = (lake.clone(), table.clone(), schema.clone());
+            let files = TableFiles { files: vec![file], ..TableFiles::default() };
+            async move {
+                let rows = lake.read_table(&table, &files, &schema).await;
+                rows.map_err(|e| DataFusionError::External(Box::new(e)))
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
+    }
 }
 
 /// Which publish to look at.
@@ -112,25 +179,20 @@ impl Tables {
         let tables = Tables { context, publish: publish.publish, damaged };
         for (name, at) in &publish.tables {
             let files = lake.table_files(name, at.version).await?.files;
-            let urls = files.iter().map(|f| Ok(lake.url(&format!("{name}/{}", f.path))?.into()));
-            let urls = urls.collect::<Result<Vec<String>, Problem>>()?;
-            if !urls.is_empty() {
-                tables.register(name, urls).await.map_err(|e| Problem::storage(name, e))?;
+            if !files.is_empty() {
+                tables.register(&lake, name, &files).await.map_err(|e| Problem::storage(name, e))?;
             }
         }
         Ok(tables)
     }
 
-    async fn register(&self, name: &str, urls: Vec<String>) -> Result<(), DataFusionError> {
+    async fn register(&self, lake: &Lake, name: &str, files: &[DataFile]) -> Result<(), DataFusionError> {
         let schema = match name.split_once('/') {
             Some(("silver", table)) => model::table(table).map(silver_schema),
             Some(("quarantine", table)) => model::table(table).map(quarantine_schema),
             _ => None,
         };
-        let options = ParquetReadOptions::default();
-        // A file of before a column was added lacks it.
-        let options = if let Some(schema) = &schema { options.schema(schema) } else { options };
-        let view = self.context.read_parquet(urls, options).await?.into_view();
+        let view = files_view(&self.context, lake, name, files, schema.as_ref()).await?;
         self.context.register_table(name.replace('/', "."), view).map(|_| ())
     }
 

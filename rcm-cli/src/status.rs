@@ -2,7 +2,7 @@
 
 use crate::config::Project;
 use crate::query::At;
-use rcm_connectors::lake::Lake;
+use rcm_connectors::lake::{DataFile, Lake};
 use rcm_core::Problem;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub async fn status(project: &Project, at: At) -> Result<StatusReport, Problem> 
             report.watermarks.extend(lake.table_state(part).await?.watermarks);
         }
         if let Some(table) = name.strip_prefix("quarantine/") {
-            let rows = lake.table_files(name, at.version).await?.files.iter().map(|f| f.rows).sum();
+            let rows = lake.table_files(name, at.version).await?.files.iter().map(DataFile::live).sum();
             report.quarantine.insert(table.to_owned(), rows);
         }
     }

@@ -5,6 +5,7 @@
 //!   bronze/<targetpath>/<table>/run=<id>/<attempt>-N.parquet     rows as landed
 //!   bronze/_rejected/<targetpath>/<table>/run=<id>/<attempt>-N.parquet   lines that are no rows
 //!   silver/<table>/<depth>-<bucket>/<attempt>.parquet           history, cut into buckets: a Delta table
+//!   silver/<table>/deletion_vector_<uuid>.bin   which rows of its files are gone, in tables that append
 //!   quarantine/<table>/ gold/<model>/ audit/     Delta tables
 //!   _rcm/intents/<publish>.json      what a run will commit, byte for byte: the point of no return
 //!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
@@ -35,6 +36,7 @@ mod single;
 mod state;
 mod store;
 mod unneeded;
+mod vector;
 
 pub use attempt::Attempt;
 pub use audit::{AuditRow, audit_schema};
@@ -43,7 +45,7 @@ pub use checkpoint::{Checkpoint, Checkpoints};
 pub use delta::{DataFile, TableFiles};
 pub use disk::{Disk, Os};
 pub use foreign::Foreign;
-pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, MergeError, Weave};
+pub use history::{BUCKET_ROWS, EngineColumns, History, HistoryAfter, HistoryOptions, MergeError, Weave, WriteMode};
 pub use lease::Lease;
 pub use location::{Access, Location, holds_secret};
 pub use maintain::Maintained;
@@ -52,6 +54,7 @@ pub use single::{HistoryTable, Loaded};
 pub use state::{ReadFile, TableState};
 pub use store::Lake;
 pub use unneeded::Unneeded;
+pub use vector::Vector;
 
 /// A name for an attempt that nothing else carries: the publish number that it plans on, and chance.
 pub fn new_attempt(publish: u64) -> String {

@@ -2,11 +2,12 @@
 
 use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
 use rcm_connectors::files::sha256;
-use rcm_connectors::lake::{Access, Location, holds_secret};
+use rcm_connectors::lake::{Access, Location, WriteMode, holds_secret};
 use rcm_core::Problem;
+use rcm_core::model::TABLES;
 use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub(super) struct File {
@@ -32,6 +33,9 @@ struct Raw {
     maintain: RawMaintain,
     #[serde(default)]
     rules: BTreeMap<String, RuleAction>,
+    /// Table → how its history is written.
+    #[serde(default)]
+    write: BTreeMap<String, String>,
     sources: BTreeMap<String, RawSource>,
 }
 
@@ -163,7 +167,23 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             None
         }
     };
+    let mut append = BTreeSet::new();
+    for (table, mode) in &raw.write {
+        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        if !tables.contains(&table.as_str()) {
+            wrong(&["write", table], "is no table".to_owned(), &choose(table, &tables));
+        }
+        match mode.parse() {
+            Ok(WriteMode::Copy) => {}
+            Ok(WriteMode::Append) => drop(append.insert(table.clone())),
+            Err(_) => {
+                let what = format!("`{mode}` is no way to write a table");
+                wrong(&["write", table], what, &choose(mode, &["copy", "append"]));
+            }
+        }
+    }
     let settings = Settings {
+        append,
         grace: duration(&grace).unwrap_or_else(|| {
             wrong(&["run", "grace"], "is no duration".to_owned(), DURATIONS);
             chrono::Duration::zero()

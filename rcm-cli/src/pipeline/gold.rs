@@ -2,14 +2,14 @@
 
 use super::merge::TableAfter;
 use super::plan::Plan;
-use crate::query::session;
+use crate::query::{files_view, session};
 use crate::report::{GoldReport, Report, Total};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use datafusion::prelude::SessionContext;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Change, DataFile, Lake, TableFiles};
 use rcm_core::model::{HOSPITAL, TABLES, Table, instant, silver_schema};
@@ -120,12 +120,9 @@ impl<'a> Engine<'a> {
         if files.is_empty() {
             return self.memory(name, RecordBatch::new_empty(Arc::new(schema.clone())));
         }
-        let url = |f: &DataFile| self.lake.url(&format!("{folder}/{}", f.path)).map(String::from).map_err(external);
-        let urls = files.iter().map(url).collect::<Result<Vec<_>, _>>()?;
         // A file of before a column was added lacks it.
-        let options = ParquetReadOptions::default();
-        let options = if schema.fields().is_empty() { options } else { options.schema(schema) };
-        let view = self.context.read_parquet(urls, options).await?.into_view();
+        let schema = Some(schema).filter(|schema| !schema.fields().is_empty());
+        let view = files_view(&self.context, self.lake, folder, files, schema).await?;
         self.context.register_table(name, view).map(|_| ())
     }
 
@@ -197,10 +194,6 @@ impl<'a> Engine<'a> {
         let sum = cast(&self.one(sql).await?, &DataType::Decimal128(38, 2))?;
         Ok(sum.as_primitive::<Decimal128Type>().value(0))
     }
-}
-
-fn external(e: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
-    DataFusionError::External(Box::new(e))
 }
 
 /// The engine's words, unless they may hold what it computed with.

@@ -10,7 +10,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
-use rcm_connectors::lake::{Change, History, Lake, MergeError, TableState};
+use rcm_connectors::lake::{Change, History, HistoryOptions, Lake, MergeError, TableState};
 use rcm_connectors::parquet::sorted;
 use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
@@ -73,7 +73,9 @@ pub(super) async fn merge(
         .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
         .collect();
     let keys = table.business_key();
-    let mut history = lake.history(&silver, &mut parts, &plan.attempt, &keys, &statistics, rebuilt).await?;
+    let mode = project.settings.writes(table.name);
+    let options = HistoryOptions { keys: &keys, statistics: &statistics, mode, rebuilt };
+    let mut history = lake.history(&silver, &mut parts, &plan.attempt, options).await?;
     for (n, group) in groups.iter().enumerate() {
         now.take_in(project, table, group, &mut history, n + 1 == groups.len(), pool, report).await?;
     }

@@ -37,6 +37,19 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "rcm.toml",
+        from: "[rules]",
+        to: "[write]\npatients = \"apend\"\nclaim = \"append\"\n[rules]",
+        says: &[
+            "rcm.toml:34",
+            "write.patients: `apend` is no way to write a table",
+            "did you mean `append`?",
+            "rcm.toml:35",
+            "write.claim: is no table",
+            "did you mean `claims`?",
+        ],
+    },
+    Case {
+        file: "rcm.toml",
         from: "delivery = \"drops\"",
         to: "delivery = \"drop\"",
         says: &["rcm.toml", "did you mean `drops`?"],

@@ -1,6 +1,7 @@
 //! The program and the library from outside. One binary, because each links Delta and DataFusion.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
+mod append;
 mod audit;
 mod bad_config;
 mod bad_input;

@@ -181,7 +181,7 @@ impl Lake {
         let stands = self.get(&place).await?;
         let size = stands.len() as u64;
         let batches = crate::parquet::decode(stands).map_err(|e| failed(&e))?;
-        let file = DataFile { path, size, rows: batches.iter().map(|batch| batch.num_rows() as u64).sum() };
+        let file = DataFile::new(path, size, batches.iter().map(|batch| batch.num_rows() as u64).sum());
         let schema = schema_json(&schema, TABLE)?.to_string();
         let id = uuid::Uuid::new_v4().to_string();
         // Whoever loses a race lost it to one that got on: look again.
@@ -196,6 +196,7 @@ impl Lake {
                 txn: (&app, 1),
                 create: head.is_none(),
                 metadata: head.is_none().then_some((id.as_str(), schema.as_str())),
+                vectors: [false; 2],
                 removes: &[],
                 adds: std::slice::from_ref(&file),
                 now_millis: rows.last().map_or(0, |r| r.finished_at / 1000),

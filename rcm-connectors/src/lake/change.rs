@@ -64,13 +64,16 @@ impl Change {
         let digest = sha256(schema.as_bytes());
         let id = at.id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone();
         let has_new_schema = at.schema.as_ref() != Some(&digest);
+        let had_vectors = self.before.with_vectors;
+        let gets_vectors = !had_vectors && self.adds.iter().any(|file| file.vector.is_some());
         let commit_id = format!("{}/{}", by.publish, self.table);
         let base = self.before.version;
         let commit = Commit {
             commit_id: &commit_id,
             txn: ("rcm", by.publish),
             create: base.is_none(),
-            metadata: has_new_schema.then_some((id.as_str(), schema.as_str())),
+            metadata: (has_new_schema || gets_vectors).then_some((id.as_str(), schema.as_str())),
+            vectors: [had_vectors || gets_vectors, gets_vectors],
             removes: &self.removes,
             adds: &self.adds,
             now_millis: by.now_millis,
@@ -152,7 +155,8 @@ impl Lake {
         let mut batches = Vec::new();
         for file in &files.files {
             let path = format!("{table}/{}", file.path);
-            for batch in parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))? {
+            let rows = parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
+            for batch in self.live(table, file, rows).await? {
                 batches.push(fit(&batch, &schema, &path)?);
             }
         }
@@ -177,7 +181,7 @@ impl Lake {
             let bytes = parquet::encode(&schema, &[piece], statistics).map_err(|e| Problem::storage(&path, e))?;
             let size = bytes.len() as u64;
             self.put(&format!("{table}/{path}"), bytes).await?;
-            files.push(DataFile { path, size, rows: count });
+            files.push(DataFile::new(path, size, count));
         }
         Ok(files)
     }

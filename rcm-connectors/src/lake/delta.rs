@@ -1,6 +1,6 @@
 //! Delta tables: opened by deltalake, committed with bytes that are ours.
 
-use super::Lake;
+use super::{Lake, Vector};
 use arrow::datatypes::{DataType, Field, Schema};
 use deltalake::{DeltaTable, DeltaTableError};
 use rcm_core::{Class, Problem};
@@ -13,8 +13,22 @@ pub struct DataFile {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Rows.
+    /// Rows, also those that are no longer in the table.
     pub rows: u64,
+    /// Which of them are not.
+    pub vector: Option<Vector>,
+}
+
+impl DataFile {
+    /// A file all of whose rows are in the table.
+    pub fn new(path: String, size: u64, rows: u64) -> Self {
+        DataFile { path, size, rows, vector: None }
+    }
+
+    /// Rows that are in the table.
+    pub fn live(&self) -> u64 {
+        self.rows - self.vector.as_ref().map_or(0, Vector::rows).min(self.rows)
+    }
 }
 
 /// The live files of a table at a version.
@@ -24,6 +38,8 @@ pub struct TableFiles {
     pub version: Option<u64>,
     /// In the order of their names.
     pub files: Vec<DataFile>,
+    /// Whether the table's protocol allows deletion vectors: readers that do not know them refuse it.
+    pub with_vectors: bool,
 }
 
 /// A commit to be written, before it is bytes.
@@ -37,6 +53,8 @@ pub(super) struct Commit<'a> {
     pub(super) create: bool,
     /// Id and schema of the table, where they are new.
     pub(super) metadata: Option<(&'a str, &'a str)>,
+    /// Whether the table allows deletion vectors, and whether it does so from this commit on.
+    pub(super) vectors: [bool; 2],
     /// Files that go.
     pub(super) removes: &'a [DataFile],
     /// Files that come.
@@ -48,35 +66,60 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// The bytes of the commit file: reader version 1, writer version 2, no feature that a reader could lack.
+    /// The bytes of the commit file. Where there are no deletion vectors, reader version 1, writer version 2, no feature that
+    /// a reader could lack.
     pub(super) fn bytes(&self) -> String {
         let mut actions = vec![json!({"commitInfo": {
             "timestamp": self.now_millis, "operation": if self.create { "CREATE TABLE AS SELECT" } else { "MERGE" },
             "operationParameters": {}, "engineInfo": concat!("rcm/", env!("CARGO_PKG_VERSION")),
             "commitId": self.commit_id, "runId": self.run_id,
         }})];
-        if self.create {
+        let [with_vectors, from_here] = self.vectors;
+        if from_here {
+            // Those of writer version 2 by name, and one more.
+            let features = ["appendOnly", "deletionVectors", "invariants"];
+            actions.push(json!({"protocol": {
+                "minReaderVersion": 3, "minWriterVersion": 7,
+                "readerFeatures": ["deletionVectors"], "writerFeatures": features,
+            }}));
+        } else if self.create {
             actions.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
         }
         if let Some((id, schema)) = self.metadata {
+            let configuration = match with_vectors {
+                true => json!({"delta.enableDeletionVectors": "true"}),
+                false => json!({}),
+            };
             actions.push(json!({"metaData": {
                 "id": id, "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
-                "partitionColumns": [], "configuration": {}, "createdTime": self.now_millis,
+                "partitionColumns": [], "configuration": configuration, "createdTime": self.now_millis,
             }}));
         }
         actions.push(json!({"txn": {"appId": self.txn.0, "version": self.txn.1, "lastUpdated": self.now_millis}}));
         for file in self.removes {
-            actions.push(json!({"remove": {
+            let mut remove = json!({
                 "path": file.path, "deletionTimestamp": self.now_millis, "dataChange": true,
                 "extendedFileMetadata": true, "partitionValues": {}, "size": file.size,
-            }}));
+            });
+            if let Some(vector) = &file.vector {
+                remove["deletionVector"] = vector.action();
+            }
+            actions.push(json!({"remove": remove}));
         }
         for file in self.adds {
             // Numbers of rows only: least and greatest values would put names and keys of patients into the log.
-            actions.push(json!({"add": {
+            let mut stats = json!({"numRecords": file.rows});
+            if file.vector.is_some() {
+                stats["tightBounds"] = json!(false);
+            }
+            let mut add = json!({
                 "path": file.path, "partitionValues": {}, "size": file.size, "modificationTime": self.now_millis,
-                "dataChange": true, "stats": json!({"numRecords": file.rows}).to_string(),
-            }}));
+                "dataChange": true, "stats": stats.to_string(),
+            });
+            if let Some(vector) = &file.vector {
+                add["deletionVector"] = vector.action();
+            }
+            actions.push(json!({"add": add}));
         }
         actions.iter().map(|a| a.to_string() + "\n").collect()
     }
@@ -133,10 +176,6 @@ impl Lake {
             delta.load_version(version).await.map_err(failed)?;
         }
         let state = delta.snapshot().map_err(failed)?;
-        if state.log_data().iter().any(|file| file.deletion_vector_descriptor().is_some()) {
-            let what = "has deletion vectors, which this lake does not write";
-            return Err(Problem::new(Class::Drift, table, what).hint(super::redo::rebuild(table)));
-        }
         let mut files: Vec<DataFile> = state
             .log_data()
             .iter()
@@ -144,10 +183,14 @@ impl Lake {
                 path: f.path().into_owned(),
                 size: u64::try_from(f.size()).unwrap_or(0),
                 rows: f.num_records().unwrap_or(0) as u64,
+                vector: f.deletion_vector_descriptor().map(Vector::new),
             })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(TableFiles { version: Some(version), files })
+        let protocol = serde_json::to_value(state.protocol()).map_err(|e| Problem::storage(table, e))?;
+        let features = protocol["readerFeatures"].as_array();
+        let with_vectors = features.is_some_and(|features| features.contains(&json!("deletionVectors")));
+        Ok(TableFiles { version: Some(version), files, with_vectors })
     }
 
     /// The version at the head of a table's log; none where there is no table.

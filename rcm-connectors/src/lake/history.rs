@@ -1,8 +1,10 @@
 //! History tables: cut into buckets, of which a load reads and writes only those that it can change.
 //!
 //! The files of a bucket lie in a folder of its name (`silver/patients/3-5/<attempt>.parquet`), its hidden observations in
-//! a state part of its own. A bucket that grows too big is split in two when it is written.
+//! a state part of its own. A bucket that grows too big is split in two when it is written. It is one file, unless loads
+//! are appended ([`WriteMode`]).
 
+mod append;
 mod bucket;
 mod leaf;
 mod weave;
@@ -16,13 +18,16 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use bucket::{Bucket, Lies, broken};
+use bucket::{Bucket, Lies, Lying, broken};
 use futures::future::try_join_all;
 use leaf::Leaf;
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
 use rcm_scd2::{Cut, Load, Spec, Summary, Unit};
+use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
 use weave::Weaving;
@@ -34,17 +39,67 @@ pub const BUCKET_ROWS: usize = parquet::GROUP_ROWS;
 /// Buckets that are in memory at once, for each thread.
 const AT_ONCE: usize = 2;
 
+/// How loads are written into a history table.
+///
+/// ```
+/// use rcm_connectors::lake::WriteMode;
+/// assert_eq!("append".parse(), Ok(WriteMode::Append));
+/// assert_eq!(WriteMode::default(), WriteMode::Copy); // which every reader of Delta can read
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WriteMode {
+    /// A bucket that changes gets a file in the place of its own.
+    #[default]
+    Copy,
+    /// A bucket that changes gets one more file, and a deletion vector says which rows of the others are gone: less is
+    /// written, and some readers refuse the table from then on. A bucket of many files, or many of whose rows are gone, is
+    /// copied.
+    Append,
+}
+
+impl FromStr for WriteMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "copy" => Ok(WriteMode::Copy),
+            "append" => Ok(WriteMode::Append),
+            _ => Err("expected copy or append".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for WriteMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == WriteMode::Copy { "copy" } else { "append" })
+    }
+}
+
+/// How a history table is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryOptions<'a> {
+    /// Columns of the business key.
+    pub keys: &'a [&'a str],
+    /// Columns whose least and greatest values may stand in footers.
+    pub statistics: &'a [&'a str],
+    /// How loads are written.
+    pub mode: WriteMode,
+    /// Whether it is built anew: nothing that lies there counts.
+    pub rebuilt: bool,
+}
+
 /// A history table while a run merges loads into it. Files are written and seen by nobody, until a commit names them.
 pub struct History<'a> {
     lake: &'a Lake,
     attempt: &'a str,
     table: &'a str,
     schema: SchemaRef,
-    statistics: Vec<&'a str>,
-    keys: Vec<&'a str>,
+    statistics: &'a [&'a str],
+    keys: &'a [&'a str],
+    mode: WriteMode,
     /// All there are, in order.
     leaves: Vec<Leaf>,
-    files: BTreeMap<Leaf, DataFile>,
+    files: BTreeMap<Leaf, Vec<DataFile>>,
     hidden: BTreeMap<Leaf, String>,
     /// What is in memory, because another load follows, or because it did not lie in buckets.
     held: BTreeMap<Leaf, Bucket>,
@@ -56,6 +111,8 @@ pub struct History<'a> {
     spec_path: Option<String>,
     removes: Vec<DataFile>,
     adds: Vec<DataFile>,
+    /// Files of which rows go, and all those that are gone then.
+    gone: Vec<(DataFile, RoaringTreemap)>,
     puts: JoinSet<Result<(), Problem>>,
 }
 
@@ -81,15 +138,15 @@ impl Lake {
         change: &'a Change,
         parts: &mut BTreeMap<String, String>,
         attempt: &'a str,
-        keys: &[&'a str],
-        statistics: &[&'a str],
-        rebuilt: bool,
+        options: HistoryOptions<'a>,
     ) -> Result<History<'a>, Problem> {
-        let (mut files, mut loose) = (BTreeMap::new(), Vec::new());
+        let HistoryOptions { keys, statistics, mode, rebuilt } = options;
+        let (mut files, mut loose): (BTreeMap<Leaf, Vec<DataFile>>, _) = (BTreeMap::new(), Vec::new());
         for file in change.before.files.iter().filter(|_| !rebuilt) {
-            let leaf = file.path.split_once('/').and_then(|(folder, _)| Leaf::parse(folder));
-            let second = leaf.and_then(|leaf| files.insert(leaf, file.clone()));
-            loose.extend(second.or_else(|| leaf.is_none().then(|| file.clone())));
+            match file.path.split_once('/').and_then(|(folder, _)| Leaf::parse(folder)) {
+                Some(leaf) => files.entry(leaf).or_default().push(file.clone()),
+                None => loose.push(file.clone()),
+            }
         }
         let mut hidden = BTreeMap::new();
         let ledger_path = parts.remove("ledger").filter(|_| !rebuilt);
@@ -120,8 +177,9 @@ impl Lake {
             attempt,
             table: &change.table,
             schema: change.schema.clone(),
-            statistics: statistics.to_vec(),
-            keys: keys.to_vec(),
+            statistics,
+            keys,
+            mode,
             leaves,
             files,
             hidden,
@@ -133,6 +191,7 @@ impl Lake {
             spec_path,
             removes: if rebuilt { change.before.files.clone() } else { Vec::new() },
             adds: Vec::new(),
+            gone: Vec::new(),
             puts: JoinSet::new(),
         };
         history.take_in_loose(loose).await?;
@@ -269,6 +328,7 @@ impl History<'_> {
         let written = pool.install(|| self.encode_all(held))?;
         self.store(written, pool.current_num_threads()).await?;
         self.settled().await?;
+        self.write_vectors().await?;
         if self.ledger_changed {
             let schema = self.ledger.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
             let bytes = parquet::encode(&schema, &self.ledger, &[]).map_err(|e| Problem::storage(self.table, e))?;
@@ -304,13 +364,15 @@ impl History<'_> {
 
     /// Reads what lies in the lake of a bucket, not decoded.
     fn lies(&self, leaf: Leaf) -> impl Future<Output = Result<Lies, Problem>> + Send + 'static + use<> {
-        let lake = self.lake.clone();
-        let file = self.files.get(&leaf).map(|file| format!("{}/{}", self.table, file.path));
+        let (lake, table) = (self.lake.clone(), self.table.to_owned());
+        let files = self.files.get(&leaf).cloned().unwrap_or_default();
         let hidden = self.hidden.get(&leaf).cloned();
         async move {
-            let mut lies = Lies { leaf, file: None, hidden: None };
-            if let Some(path) = file {
-                lies.file = Some((lake.get(&path).await?, path));
+            let mut lies = Lies { leaf, files: Vec::new(), hidden: None };
+            for file in files {
+                let path = format!("{table}/{}", file.path);
+                let (bytes, live) = (lake.get(&path).await?, lake.live_rows(&table, &file).await?);
+                lies.files.push(Lying { file, bytes, path, live });
             }
             if let Some(path) = hidden {
                 lies.hidden = Some((lake.get_digested(&path).await?, path));
@@ -338,13 +400,15 @@ impl History<'_> {
             }
         }
         for leaf in written.without_file {
-            self.removes.extend(self.files.remove(&leaf));
+            self.removes.extend(self.files.remove(&leaf).into_iter().flatten());
         }
+        self.removes.extend(written.gone.iter().map(|(file, _)| file.clone()));
+        self.gone.extend(written.gone);
         for leaf in written.without_hidden {
             self.hidden.remove(&leaf);
         }
         self.hidden.extend(written.hidden);
-        self.adds.extend(written.files.into_iter().map(|(_, file)| file));
+        self.adds.extend(written.files);
         Ok(())
     }
 
@@ -362,7 +426,8 @@ impl History<'_> {
         let mut rows = Vec::new();
         for file in &loose {
             let path = format!("{}/{}", self.table, file.path);
-            for batch in parquet::decode(self.lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))? {
+            let lying = parquet::decode(self.lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
+            for batch in self.lake.live(self.table, file, lying).await? {
                 rows.push(fit(&batch, &self.schema, &path)?);
             }
         }

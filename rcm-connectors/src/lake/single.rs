@@ -1,6 +1,6 @@
 //! One history table by itself: each load is a publish.
 
-use super::{By, FORMAT, Intent, Lake, MergeError, Publish, TableAt, Weave, new_attempt};
+use super::{By, FORMAT, HistoryOptions, Intent, Lake, MergeError, Publish, TableAt, Weave, WriteMode, new_attempt};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// use arrow::array::{ArrayRef, RecordBatch, StringArray};
-/// use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake};
+/// use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, WriteMode};
 /// use rcm_scd2::{Load, Spec, State, merge};
 /// use std::sync::Arc;
 ///
@@ -26,7 +26,12 @@ use std::time::Duration;
 ///
 /// let folder = std::env::temp_dir().join(format!("rcm-single-{}", std::process::id()));
 /// let lake = Lake::local(&folder)?;
-/// let table = HistoryTable { name: "silver/patients".to_owned(), keys: vec!["id".to_owned()], columns };
+/// let table = HistoryTable {
+///     name: "silver/patients".to_owned(),
+///     keys: vec!["id".to_owned()],
+///     columns,
+///     mode: WriteMode::Copy,
+/// };
 /// let pool = rayon::ThreadPoolBuilder::new().build()?;
 /// let day = |n: i64| chrono::DateTime::from_timestamp(n * 86_400, 0).unwrap();
 /// for (n, city, publish) in [(1, "Lyon", Some(1)), (2, "Paris", Some(2)), (2, "Paris", None)] {
@@ -49,6 +54,8 @@ pub struct HistoryTable {
     pub keys: Vec<String>,
     /// All columns.
     pub columns: SchemaRef,
+    /// How loads are written.
+    pub mode: WriteMode,
 }
 
 /// What a load came to.
@@ -189,7 +196,8 @@ impl Lake {
         let keys: Vec<&str> = table.keys.iter().map(String::as_str).collect();
         // Of rows nothing but their times: the lake does not know what else may be told.
         let statistics = [VALID_FROM, VALID_TO, IS_CURRENT];
-        let mut history = self.history(&change, &mut parts, attempt, &keys, &statistics, false).await?;
+        let options = HistoryOptions { keys: &keys, statistics: &statistics, mode: table.mode, rebuilt: false };
+        let mut history = self.history(&change, &mut parts, attempt, options).await?;
         let summary = match work {
             Work::Load(spec, load, weave) => Some(history.take(spec, load, weave, true, pool).await?),
             Work::Import(rows) => {
@@ -200,13 +208,15 @@ impl Lake {
         let after = history.finish(pool).await?;
         (change.removes, change.adds) = (after.removes, after.adds);
         parts.extend(after.parts);
+        // One of which rows went is the same file.
+        let written = change.adds.iter().filter(|file| file.vector.is_none());
         let mut loaded = Loaded {
             summary,
             publish: None,
             took_over: false,
             files_before: change.before.files.len(),
-            files_written: change.adds.len(),
-            bytes_written: change.adds.iter().map(|file| file.size).sum(),
+            files_written: written.clone().count(),
+            bytes_written: written.map(|file| file.size).sum(),
         };
         if !change.is_due() && parts == change.at.state {
             return Ok(loaded);

@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use rcm_core::{Class, Problem};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -214,6 +215,14 @@ impl Lake {
     pub async fn get(&self, path: &str) -> Result<Bytes, Problem> {
         let got = self.store.get(&self.path(path)).await.map_err(|e| unreadable(path, &e))?;
         got.bytes().await.map_err(|e| unreadable(path, &e))
+    }
+
+    /// Reads some bytes of a file: fewer where it ends before them.
+    ///
+    /// # Errors
+    /// As [`Lake::get`].
+    pub(super) async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, Problem> {
+        self.store.get_range(&self.path(path), range).await.map_err(|e| unreadable(path, &e))
     }
 
     /// Reads a file, or tells that there is none.

@@ -1,6 +1,7 @@
 //! Files that nothing needs any more: what killed attempts left, and what only publishes name that nobody keeps.
 
 use super::foreign::commit_path;
+use super::vector::{Vector, attempt_of};
 use super::{Checkpoints, Lake, Publish, TableAt};
 use rcm_core::{Class, Problem};
 use serde_json::Value;
@@ -113,12 +114,17 @@ impl Lake {
             return Ok(());
         }
         let live = self.table_files(table, Some(version)).await?;
-        named.paths.extend(live.files.into_iter().map(|file| format!("{table}/{}", file.path)));
+        let vectors = live.files.iter().filter_map(|file| file.vector.as_ref()?.path());
+        let files = live.files.iter().map(|file| file.path.clone());
+        named.paths.extend(files.chain(vectors).map(|path| format!("{table}/{path}")));
         for version in version + 1..=head {
             let commit = self.get(&commit_path(table, version)).await?;
             let actions = commit.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-            let added = actions.filter_map(|action: Value| Some(action.get("add")?.get("path")?.as_str()?.to_owned()));
-            named.paths.extend(added.map(|path| format!("{table}/{path}")));
+            for add in actions.filter_map(|mut action: Value| action.get_mut("add").map(Value::take)) {
+                let vector = add.get("deletionVector").and_then(|vector| Vector::of_action(vector)?.path());
+                let file = add.get("path").and_then(Value::as_str).map(str::to_owned);
+                named.paths.extend(file.into_iter().chain(vector).map(|path| format!("{table}/{path}")));
+            }
         }
         Ok(())
     }
@@ -145,6 +151,8 @@ impl Named {
             Some((name, _)) => (name, true),
             None => (name, false),
         };
+        let of_vectors = attempt_of(name);
+        let name = of_vectors.as_deref().unwrap_or(name);
         let is_old =
             name.split(['-', '.']).next().and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below);
         if is_staged {
@@ -196,7 +204,10 @@ mod tests {
     #[test]
     fn what_goes_is_of_attempts_that_planned_before_and_named_by_nobody() {
         let named = Named {
-            paths: HashSet::from(["silver/a/0-0/00000002-0a1b2c3d.parquet".to_owned()]),
+            paths: HashSet::from([
+                "silver/a/0-0/00000002-0a1b2c3d.parquet".to_owned(),
+                "silver/a/deletion_vector_00000002-0a1b-2c3d-0000-000000000000.bin".to_owned(),
+            ]),
             unclear: vec!["silver/b/".to_owned()],
             logs: BTreeMap::from([("gold/c".to_owned(), 20)]),
         };
@@ -224,6 +235,10 @@ mod tests {
             ("silver/a/part-0.parquet", false),
             ("_rcm/lock", false),
             ("silver/a/0-0/00000001-0a1b2c3ef.parquet", false),
+            ("silver/a/deletion_vector_00000002-0a1b-2c3d-0000-000000000000.bin", false),
+            ("silver/a/deletion_vector_00000002-0a1b-2c3e-0000-000000000000.bin", true),
+            ("silver/a/deletion_vector_00000002-0a1b-2c3d-0000-000000000000.bin#12", true),
+            ("silver/a/deletion_vector_00000003-0a1b-2c3e-0000-000000000000.bin", false),
         ] {
             assert_eq!(named.lets_go(path, 3), goes, "{path}");
         }

@@ -3,19 +3,24 @@
 use super::{GROUP_ROWS, writer};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
+use std::sync::Arc;
 
 /// A Parquet file in memory, still encoded.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     bytes: Bytes,
     metadata: ArrowReaderMetadata,
+    /// The same, with text as views.
+    viewed: ArrowReaderMetadata,
 }
 
 /// A row group of a file that is written.
@@ -34,7 +39,16 @@ impl Encoded {
     /// A file that is no Parquet.
     pub fn open(bytes: Bytes) -> Result<Self, ParquetError> {
         let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
-        Ok(Encoded { bytes, metadata })
+        let view = |field: &FieldRef| match field.data_type() {
+            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+            _ => field.clone(),
+        };
+        let schema = metadata.schema();
+        let views =
+            Schema::new_with_metadata(schema.fields().iter().map(view).collect::<Fields>(), schema.metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(views));
+        let viewed = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
+        Ok(Encoded { bytes, metadata, viewed })
     }
 
     /// Its columns.
@@ -73,17 +87,67 @@ impl Encoded {
         (0..self.groups()).map(|group| self.read_group(group, wanted)).collect()
     }
 
+    /// The same, text as views: most of its bytes are not copied.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn view(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<RecordBatch>, ParquetError> {
+        (0..self.groups()).map(|group| self.one_batch(&self.viewed, group, wanted, None)).collect()
+    }
+
     /// The same of one row group.
     ///
     /// # Errors
     /// A damaged file.
     pub fn read_group(&self, group: usize, wanted: &dyn Fn(&str) -> bool) -> Result<RecordBatch, ParquetError> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
+        self.one_batch(&self.metadata, group, wanted, None)
+    }
+
+    /// Of that some rows, by their numbers in the group, in order; of the others nothing is decoded that need not be.
+    ///
+    /// ```
+    /// # use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// # use rcm_connectors::parquet::{Encoded, Group, write_groups};
+    /// # use std::sync::Arc;
+    /// let batch = |ids: Vec<i64>| {
+    ///     RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(ids)) as ArrayRef)]).unwrap()
+    /// };
+    /// let rows = batch(vec![10, 11, 12, 13]);
+    /// let file = Encoded::open(write_groups(&rows.schema(), vec![Group::Rows(rows)], &[])?.into())?;
+    /// assert_eq!(file.read_rows(0, &[1, 3], &|_| true)?, batch(vec![11, 13]));
+    /// # Ok::<(), parquet::errors::ParquetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn read_rows(
+        &self,
+        group: usize,
+        rows: &[usize],
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<RecordBatch, ParquetError> {
+        let all = usize::try_from(self.metadata.metadata().row_group(group).num_rows())?;
+        let ranges = rows.iter().map(|row| *row..row + 1);
+        self.one_batch(&self.metadata, group, wanted, Some(RowSelection::from_consecutive_ranges(ranges, all)))
+    }
+
+    fn one_batch(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        wanted: &dyn Fn(&str) -> bool,
+        selection: Option<RowSelection>,
+    ) -> Result<RecordBatch, ParquetError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), metadata.clone());
         let fields = self.schema().fields().iter().enumerate();
         let roots = fields.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let rows = self.metadata.metadata().row_group(group).num_rows();
         let reader = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(rows.max(1) as usize);
+        let reader = match selection {
+            Some(selection) => reader.with_row_selection(selection),
+            None => reader,
+        };
         let reader = reader.build()?;
         let schema = arrow::array::RecordBatchReader::schema(&reader);
         let batches = reader.collect::<Result<Vec<_>, _>>()?;

@@ -5,24 +5,24 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBat
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::DateTime;
-use rcm_connectors::lake::{BUCKET_ROWS, EngineColumns, HistoryTable, Lake, Loaded, MergeError};
+use rcm_connectors::lake::{BUCKET_ROWS, EngineColumns, HistoryTable, Lake, Loaded, MergeError, TableFiles, WriteMode};
 use rcm_connectors::parquet::{Encoded, decode};
 use rcm_core::Class;
 use rcm_scd2::{Absence, Complete, Error, FeedBuilder, Late, Load, Spec, State, VALID_FROM, apply, merge};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const TABLE: &str = "silver/history";
+pub(crate) const TABLE: &str = "silver/history";
 
 /// Keys `0..n` with one value each.
-fn rows(keys: impl Iterator<Item = i64>, value: impl Fn(i64) -> i64) -> RecordBatch {
+pub(crate) fn rows(keys: impl Iterator<Item = i64>, value: impl Fn(i64) -> i64) -> RecordBatch {
     let keys: Vec<i64> = keys.collect();
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(keys.iter().map(|key| format!("PAT-{key}"))));
     let values: ArrayRef = Arc::new(Int64Array::from_iter_values(keys.iter().map(|key| value(*key))));
     RecordBatch::try_from_iter([("id", ids), ("value", values)]).unwrap()
 }
 
-fn events(rows: &RecordBatch, at: i64) -> RecordBatch {
+pub(crate) fn events(rows: &RecordBatch, at: i64) -> RecordBatch {
     let times = arrow::array::TimestampMicrosecondArray::from(vec![at; rows.num_rows()]).with_timezone("UTC");
     let mut columns: Vec<(&str, ArrayRef)> = vec![("at", Arc::new(times))];
     columns.extend([("id", rows.column(0).clone()), ("value", rows.column(1).clone())]);
@@ -30,33 +30,34 @@ fn events(rows: &RecordBatch, at: i64) -> RecordBatch {
 }
 
 /// A table in a lake, and the same without buckets.
-struct Twin {
-    folder: tempfile::TempDir,
+pub(crate) struct Twin {
+    pub(crate) folder: tempfile::TempDir,
     spec: Spec,
-    table: HistoryTable,
-    whole: State,
+    pub(crate) table: HistoryTable,
+    pub(crate) whole: State,
     pool: rayon::ThreadPool,
 }
 
 impl Twin {
-    fn new(spec: Spec, first: &Load<'_>) -> Self {
+    pub(crate) fn new(spec: Spec, first: &Load<'_>) -> Self {
         let columns: SchemaRef = merge(&spec, &State::new(), first).unwrap().opens.schema();
-        let table = HistoryTable { name: TABLE.to_owned(), keys: vec!["id".to_owned()], columns };
+        let table =
+            HistoryTable { name: TABLE.to_owned(), keys: vec!["id".to_owned()], columns, mode: WriteMode::Copy };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         Twin { folder: tempfile::tempdir().unwrap(), spec, table, whole: State::new(), pool }
     }
 
-    fn lake(&self) -> Lake {
+    pub(crate) fn lake(&self) -> Lake {
         Lake::local(&self.folder.path().join("lake")).unwrap()
     }
 
-    fn try_load(&self, load: &Load<'_>) -> Result<Loaded, MergeError> {
+    pub(crate) fn try_load(&self, load: &Load<'_>) -> Result<Loaded, MergeError> {
         let now = DateTime::from_timestamp(1, 0).unwrap();
         wait(self.lake().load(&self.table, &self.spec, load, &EngineColumns, now, &self.pool))
     }
 
     /// Loads into both, and compares.
-    fn load(&mut self, load: &Load<'_>) -> Loaded {
+    pub(crate) fn load(&mut self, load: &Load<'_>) -> Loaded {
         let loaded = self.try_load(load).unwrap();
         let merged = merge(&self.spec, &self.whole, load).unwrap();
         let summary = loaded.summary.as_ref().unwrap();
@@ -66,22 +67,25 @@ impl Twin {
         loaded
     }
 
-    fn compare(&self) {
-        let kept: Vec<RecordBatch> =
-            self.files().into_iter().flat_map(|(_, bytes)| decode(bytes.into()).unwrap()).collect();
-        assert_eq!(lines(&kept), lines(&self.whole.history));
+    pub(crate) fn compare(&self) {
+        let (lake, files) = (self.lake(), self.table_files());
+        let kept = wait(lake.read_table(TABLE, &files, &self.table.columns)).unwrap();
+        assert_eq!(lines(&[kept]), lines(&self.whole.history));
     }
 
     /// The live files of the newest publish.
-    fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn table_files(&self) -> TableFiles {
         let lake = self.lake();
         let version = wait(lake.newest()).unwrap().unwrap().tables[TABLE].version;
-        let files = wait(lake.table_files(TABLE, version)).unwrap().files;
+        wait(lake.table_files(TABLE, version)).unwrap()
+    }
+
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
         let read = |path: String| {
             let bytes = std::fs::read(self.folder.path().join("lake").join(TABLE).join(&path)).unwrap();
             (path, bytes)
         };
-        files.into_iter().map(|file| read(file.path)).collect()
+        self.table_files().files.into_iter().map(|file| read(file.path)).collect()
     }
 
     fn buckets(&self) -> Vec<String> {
@@ -116,7 +120,7 @@ fn lines(batches: &[RecordBatch]) -> Vec<Line> {
     lines
 }
 
-fn snapshot() -> Spec {
+pub(crate) fn snapshot() -> Spec {
     Spec::snapshot(["id"]).track(["value"]).build().unwrap()
 }
 

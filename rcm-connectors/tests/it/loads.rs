@@ -4,7 +4,7 @@ use crate::wait;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
-use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, MergeError};
+use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, MergeError, WriteMode};
 use rcm_connectors::parquet::decode;
 use rcm_core::Class;
 use rcm_scd2::{Load, Spec, State, VALID_FROM, VALID_TO, merge};
@@ -42,7 +42,7 @@ pub(crate) fn batch(events: &[(i64, i64, i64)]) -> RecordBatch {
 pub(crate) fn table() -> HistoryTable {
     let rows = [batch(&events(0, 0))];
     let columns = merge(&spec(), &State::new(), &Load::new(&rows, 0)).unwrap().opens.schema();
-    HistoryTable { name: TABLE.to_owned(), keys: vec!["id".to_owned()], columns }
+    HistoryTable { name: TABLE.to_owned(), keys: vec!["id".to_owned()], columns, mode: WriteMode::Copy }
 }
 
 /// Brings all loads of a process, each as often as it takes, with a handle of its own: how often another was first, and how

@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 use tokio::runtime::Runtime;
 
+mod append;
 #[cfg(unix)]
 mod contention;
 mod history;

@@ -16,6 +16,9 @@ use rcm_core::{Clock, Problem};
 use show::Output;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct WallClock;
 
 impl Clock for WallClock {

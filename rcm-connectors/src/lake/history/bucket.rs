@@ -2,8 +2,9 @@
 
 use super::leaf::{self, Leaf};
 use super::write::Written;
-use super::{History, MergeError, Weaving};
+use super::{DataFile, History, MergeError, Weaving, WriteMode};
 use crate::lake::change::fit;
+use crate::lake::vector::kept;
 use crate::parquet::{self, Encoded, Group, sorted};
 use ::parquet::errors::ParquetError;
 use arrow::array::{
@@ -22,30 +23,40 @@ use rcm_scd2::{
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// A file that got this many row groups is sorted anew, as one.
-const GROUPS: usize = 8;
+/// A bucket that got more row groups, or more files, is sorted anew, as one.
+pub(super) const GROUPS: usize = 8;
 
-/// A bucket as it lies in the lake: its file and its hidden observations, each with its path.
+/// A bucket as it lies in the lake: its files and its hidden observations.
 pub(super) struct Lies {
     pub(super) leaf: Leaf,
-    pub(super) file: Option<(Bytes, String)>,
+    pub(super) files: Vec<Lying>,
     pub(super) hidden: Option<(Bytes, String)>,
 }
 
+/// A file of a bucket.
+pub(super) struct Lying {
+    pub(super) file: DataFile,
+    pub(super) bytes: Bytes,
+    /// In the lake.
+    pub(super) path: String,
+    /// Which of its rows are in the table; none: all.
+    pub(super) live: Option<BooleanArray>,
+}
+
+impl Lying {
+    pub(super) fn encoded(&self) -> Result<Encoded, Problem> {
+        Encoded::open(self.bytes.clone()).map_err(|e| Problem::storage(&self.path, e))
+    }
+}
+
 impl Lies {
-    fn hidden(&self) -> Result<Vec<RecordBatch>, Problem> {
+    pub(super) fn hidden(&self) -> Result<Vec<RecordBatch>, Problem> {
         let Some((bytes, path)) = &self.hidden else { return Ok(Vec::new()) };
         parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))
     }
 
-    fn path<'a>(&'a self, otherwise: &'a str) -> &'a str {
-        self.file.as_ref().map_or(otherwise, |(_, path)| path)
-    }
-
-    fn encoded(&self) -> Result<Option<Encoded>, Problem> {
-        let open =
-            |(bytes, path): &(Bytes, String)| Encoded::open(bytes.clone()).map_err(|e| Problem::storage(path, e));
-        self.file.as_ref().map(open).transpose()
+    pub(super) fn path<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        self.files.first().map_or(otherwise, |file| &file.path)
     }
 }
 
@@ -60,8 +71,12 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn read(lies: &Lies, schema: &SchemaRef) -> Result<Bucket, Problem> {
         let mut history = Vec::new();
-        if let Some((bytes, path)) = &lies.file {
-            for batch in parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))? {
+        for Lying { bytes, path, live, .. } in &lies.files {
+            let mut rows = parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))?;
+            if let Some(live) = live {
+                rows = kept(&rows, live).map_err(|e| Problem::storage(path, e))?;
+            }
+            for batch in rows {
                 history.push(fit(&batch, schema, path)?);
             }
         }
@@ -126,7 +141,7 @@ pub(super) fn broken(e: ArrowError) -> MergeError {
 }
 
 /// The part of a sorted list whose positions lie between two.
-fn within<T>(sorted: &[T], position: impl Fn(&T) -> usize, first: usize, end: usize) -> &[T] {
+pub(super) fn within<T>(sorted: &[T], position: impl Fn(&T) -> usize, first: usize, end: usize) -> &[T] {
     let at = |bound: usize| sorted.partition_point(|entry| position(entry) < bound);
     &sorted[at(first)..at(end)]
 }
@@ -180,6 +195,13 @@ impl History<'_> {
         Ok(held)
     }
 
+    /// What a merge that was judged by a bucket as it lies makes of it, as a whole.
+    pub(super) fn copied(&self, lies: &Lies, merged: &Merged, weave: &Weaving<'_>) -> Result<Written, MergeError> {
+        let mut held = BTreeMap::from([(lies.leaf, Bucket::read(lies, &self.schema)?)]);
+        self.apply(&mut held, merged, weave)?;
+        self.encode_all(held)
+    }
+
     /// What a merge makes of the buckets whose rows it was given, in their order.
     fn apply(&self, held: &mut BTreeMap<Leaf, Bucket>, merged: &Merged, weave: &Weaving<'_>) -> Result<(), MergeError> {
         if merged.is_no_op() && merged.hidden.is_empty() {
@@ -213,23 +235,27 @@ impl History<'_> {
         weave: &Weaving<'_>,
     ) -> Result<Written, MergeError> {
         let failed = |e| MergeError::Storage(Problem::storage(lies.path(self.table), e));
-        let file = lies.encoded()?;
-        // One that another version wrote.
-        if file.as_ref().is_some_and(|file| file.schema().fields() != self.schema.fields()) {
+        let files = lies.files.iter().map(Lying::encoded).collect::<Result<Vec<_>, _>>()?;
+        let is_plain = files.len() < 2 && lies.files.iter().all(|file| file.live.is_none());
+        // One that another version wrote, or in another mode.
+        let is_other = |file: &Encoded| file.schema().fields() != self.schema.fields();
+        if files.iter().any(is_other) || self.mode == WriteMode::Copy && !is_plain {
             return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
         }
+        if self.mode == WriteMode::Append {
+            return self.append(cut, unit, lies, &files, spec, weave);
+        }
+        let file = files.into_iter().next();
         let names = engine_columns(spec);
         let history =
-            file.as_ref().map_or(Ok(Vec::new()), |file| file.read(&|name| names.contains(name))).map_err(failed)?;
+            file.as_ref().map_or(Ok(Vec::new()), |file| file.view(&|name| names.contains(name))).map_err(failed)?;
         let hidden = lies.hidden()?;
         let merged = cut.merge(unit, history.clone(), hidden.clone())?;
         let rows = history.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.opens.num_rows();
         let hidden_rows = hidden.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.hidden.adds.num_rows();
         let groups = history.len() + 1;
         if !merged.withdrawals.is_empty() || groups > GROUPS || rows.max(hidden_rows) > super::BUCKET_ROWS {
-            let mut held = BTreeMap::from([(lies.leaf, Bucket::read(lies, &self.schema)?)]);
-            self.apply(&mut held, &merged, weave)?;
-            return self.encode_all(held);
+            return self.copied(lies, &merged, weave);
         }
         let mut written = Written::default();
         if !merged.is_no_op() {
@@ -259,7 +285,8 @@ impl History<'_> {
             if opens.num_rows() > 0 {
                 groups.push(Group::Rows(sorted(&opens, &self.order()).map_err(broken)?));
             }
-            let bytes = parquet::write_groups(&self.schema, groups, &self.statistics).map_err(failed)?;
+            let bytes = parquet::write_groups(&self.schema, groups, self.statistics).map_err(failed)?;
+            written.without_file.push(lies.leaf);
             written.file(self, lies.leaf, bytes, rows);
         }
         if !merged.hidden.is_empty() {
@@ -312,7 +339,7 @@ impl History<'_> {
 }
 
 /// The columns that the engine reads.
-fn engine_columns(spec: &Spec) -> BTreeSet<&str> {
+pub(super) fn engine_columns(spec: &Spec) -> BTreeSet<&str> {
     let sequence: Vec<&String> = match spec.mode() {
         Mode::Snapshot { sequence, .. } => sequence.iter().map(|(name, _)| name).collect(),
         Mode::Feed { sequence, .. } => sequence.iter().collect(),

@@ -8,15 +8,18 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use rayon::prelude::*;
 use rcm_core::Problem;
+use roaring::RoaringTreemap;
 use std::collections::BTreeMap;
 
 /// Files to be put, and what they take the place of.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) puts: Vec<(String, Bytes)>,
-    pub(super) files: Vec<(Leaf, DataFile)>,
+    pub(super) files: Vec<DataFile>,
     pub(super) hidden: Vec<(Leaf, String)>,
-    /// Buckets whose file goes.
+    /// Files of which rows go, and all those that are gone then.
+    pub(super) gone: Vec<(DataFile, RoaringTreemap)>,
+    /// Buckets whose files go.
     pub(super) without_file: Vec<Leaf>,
     /// Buckets whose hidden observations go.
     pub(super) without_hidden: Vec<Leaf>,
@@ -27,17 +30,17 @@ impl Written {
         self.puts.append(&mut other.puts);
         self.files.append(&mut other.files);
         self.hidden.append(&mut other.hidden);
+        self.gone.append(&mut other.gone);
         self.without_file.append(&mut other.without_file);
         self.without_hidden.append(&mut other.without_hidden);
     }
 
-    /// A bucket's new file.
+    /// A bucket's new file, beside those that it has.
     pub(super) fn file(&mut self, history: &History<'_>, leaf: Leaf, bytes: Vec<u8>, rows: usize) {
         let path = format!("{leaf}/{}.parquet", history.attempt);
         let (size, rows) = (bytes.len() as u64, rows as u64);
         self.puts.push((format!("{}/{path}", history.table), bytes.into()));
-        self.files.push((leaf, DataFile { path, size, rows }));
-        self.without_file.push(leaf);
+        self.files.push(DataFile::new(path, size, rows));
     }
 
     /// A bucket's hidden observations.
@@ -78,7 +81,7 @@ impl History<'_> {
                 if rows.num_rows() > 0 {
                     let starts = (0..rows.num_rows()).step_by(GROUP_ROWS);
                     let cut = starts.map(|at| Group::Rows(rows.slice(at, GROUP_ROWS.min(rows.num_rows() - at))));
-                    let bytes = parquet::write_groups(&self.schema, cut.collect(), &self.statistics);
+                    let bytes = parquet::write_groups(&self.schema, cut.collect(), self.statistics);
                     let bytes = bytes.map_err(|e| Problem::storage(self.table, e))?;
                     written.file(self, leaf, bytes, rows.num_rows());
                 }
