@@ -1,29 +1,40 @@
 //! What a small load costs, by how much history there is: the seconds, files and bytes of a thousand keys.
 //!
 //! ```sh
-//! cargo run --release -p rcm-examples --features delta --example history_cost -- /tmp/lake 1 2 10
+//! cargo run --release -p rcm-examples --features delta --example history_cost -- /tmp/lake copy 1 10 50
 //! ```
 //!
 //! Makes a table of so many million rows in the folder (which is deleted first), a million a load, then changes a thousand
-//! keys that lie in ten of its buckets, and a thousand keys anywhere, sixteen times each; at last all keys of it. One line
-//! of JSON a size, with the means of the small loads.
+//! keys that lie in ten of its buckets, and a thousand keys anywhere, sixteen times each; at last all keys of it. Then the
+//! same of a feed, of which a million observations say nothing new: a thousand events anywhere. One line of JSON a size,
+//! with the means of the small loads.
 
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 use chrono::DateTime;
 use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, Loaded, WriteMode};
 use rcm_scd2::{Load, Spec, State, buckets, merge};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MILLION: i64 = 1_000_000;
 /// Small loads of each kind.
 const LOADS: u32 = 16;
 /// The buckets that a small load is aimed at, of how many.
 const AIMED: u32 = 10;
+
+/// Tables: of snapshots, and of events.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Snapshots,
+    Events,
+}
 
 /// Rows of these keys, with values of this load.
 fn rows(keys: impl Iterator<Item = i64>, load: i64) -> Result<RecordBatch, ArrowError> {
@@ -35,7 +46,15 @@ fn rows(keys: impl Iterator<Item = i64>, load: i64) -> Result<RecordBatch, Arrow
     RecordBatch::try_from_iter([("id", ids), ("address", names), ("balance", values)])
 }
 
+/// The same as events of an instant.
+fn events(rows: &RecordBatch, at: i64) -> Result<RecordBatch, ArrowError> {
+    let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![at; rows.num_rows()]).with_timezone("UTC"));
+    let columns = rows.schema_ref().fields().iter().map(|field| field.name().as_str()).zip(rows.columns().to_vec());
+    RecordBatch::try_from_iter(columns.chain([("at", at)]))
+}
+
 struct Table {
+    kind: Kind,
     lake: Lake,
     table: HistoryTable,
     spec: Spec,
@@ -44,25 +63,28 @@ struct Table {
 }
 
 impl Table {
-    fn new(folder: &Path) -> Result<Self, Box<dyn Error>> {
+    fn new(folder: &Path, mode: WriteMode, kind: Kind) -> Result<Self, Box<dyn Error>> {
         if folder.exists() {
             std::fs::remove_dir_all(folder)?;
         }
-        let spec = Spec::snapshot(["id"]).track(["address", "balance"]).build()?;
-        let columns = merge(&spec, &State::new(), &Load::new(&[rows(0..1, 0)?], 0))?.opens.schema();
-        let table = HistoryTable {
-            name: "silver/history".to_owned(),
-            keys: vec!["id".to_owned()],
-            columns,
-            mode: WriteMode::Copy,
+        let values = ["address", "balance"];
+        let (spec, first) = match kind {
+            Kind::Snapshots => (Spec::snapshot(["id"]).track(values).build()?, rows(0..1, 0)?),
+            Kind::Events => (Spec::feed(["id"], ["at"]).track(values).build()?, events(&rows(0..1, 0)?, 0)?),
         };
-        Ok(Table { lake: Lake::local(folder)?, table, spec, pool: rayon::ThreadPoolBuilder::new().build()?, loads: 0 })
+        let columns = merge(&spec, &State::new(), &Load::new(&[first], 0))?.opens.schema();
+        let table = HistoryTable { name: "silver/history".to_owned(), keys: vec!["id".to_owned()], columns, mode };
+        let pool = rayon::ThreadPoolBuilder::new().build()?;
+        Ok(Table { kind, lake: Lake::local(folder)?, table, spec, pool, loads: 0 })
     }
 
     /// Loads rows, and how long it took.
     async fn load(&mut self, rows: RecordBatch) -> Result<(f64, Loaded), Box<dyn Error>> {
         self.loads += 1;
-        let rows = [rows];
+        let rows = match self.kind {
+            Kind::Snapshots => [rows],
+            Kind::Events => [events(&rows, self.loads)?],
+        };
         let load = Load::new(&rows, self.loads);
         let now = DateTime::from_timestamp(self.loads, 0).unwrap_or_default();
         #[allow(clippy::disallowed_methods, reason = "a stopwatch")]
@@ -82,6 +104,15 @@ impl Table {
             best = best.min(start.elapsed().as_secs_f64());
         }
         Ok(best)
+    }
+
+    /// Makes it, a million rows a load.
+    async fn fill(&mut self, millions: i64, value: i64) -> Result<f64, Box<dyn Error>> {
+        let mut seconds = 0.0;
+        for million in 0..millions {
+            seconds += self.load(rows(million * MILLION..(million + 1) * MILLION, value)?).await?.0;
+        }
+        Ok(seconds)
     }
 
     /// The mean of sixteen loads of a thousand keys: every eighth sorts its buckets anew.
@@ -107,24 +138,29 @@ fn aimed(keys: i64, depth: u32) -> Result<Vec<i64>, Box<dyn Error>> {
     Ok(mine.take(1000).collect())
 }
 
-async fn measure(folder: &Path, millions: i64) -> Result<(), Box<dyn Error>> {
-    let mut table = Table::new(folder)?;
-    for million in 0..millions {
-        table.load(rows(million * MILLION..(million + 1) * MILLION, 0)?).await?;
-    }
+/// A thousand keys that lie anywhere.
+fn anywhere(millions: i64) -> Vec<i64> {
+    (0..1000).map(|n| n * millions * (MILLION / 1000) + n % 7).collect()
+}
+
+async fn measure(folder: &Path, mode: WriteMode, millions: i64) -> Result<(), Box<dyn Error>> {
+    let mut table = Table::new(folder, mode, Kind::Snapshots)?;
+    table.fill(millions, 0).await?;
     let (_, first) = table.load(rows(0..1, 0)?).await?;
     let depth = first.files_before.next_power_of_two().trailing_zeros();
     let open = table.open().await?;
     let in_ten = table.mean(&aimed(millions * MILLION, depth)?).await?;
-    let anywhere: Vec<i64> = (0..1000).map(|n| n * millions * (MILLION / 1000) + n % 7).collect();
-    let anywhere = table.mean(&anywhere).await?;
-    let mut all = 0.0;
-    for million in 0..millions {
-        let again = table.loads + 1;
-        all += table.load(rows(million * MILLION..(million + 1) * MILLION, again)?).await?.0;
-    }
+    let random = table.mean(&anywhere(millions)).await?;
+    let again = table.loads + 1;
+    let all = table.fill(millions, again).await?;
+
+    let mut feed = Table::new(folder, mode, Kind::Events)?;
+    feed.fill(millions, 0).await?;
+    // The same values later: no row says so.
+    feed.fill(1, 0).await?;
+    let beside_hidden = feed.mean(&anywhere(millions)).await?;
     println!(
-        r#"{{"rows":{},"buckets":{},"open_seconds":{open:.4},"keys_in_10_buckets":{in_ten},"random_keys":{anywhere},"all_keys_seconds":{all:.2}}}"#,
+        r#"{{"mode":"{mode}","rows":{},"buckets":{},"open_seconds":{open:.4},"keys_in_10_buckets":{in_ten},"random_keys":{random},"all_keys_seconds":{all:.2},"random_events_beside_a_million_hidden":{beside_hidden}}}"#,
         millions * MILLION,
         first.files_before
     );
@@ -132,11 +168,12 @@ async fn measure(folder: &Path, millions: i64) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    const USAGE: &str = "usage: history_cost FOLDER copy|append MILLIONS...";
     let mut words = std::env::args().skip(1);
-    let folder = words.next().ok_or("usage: history_cost FOLDER MILLIONS...")?;
+    let (folder, mode) = (words.next().ok_or(USAGE)?, words.next().ok_or(USAGE)?.parse()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     for millions in words {
-        runtime.block_on(measure(Path::new(&folder), millions.parse()?))?;
+        runtime.block_on(measure(Path::new(&folder), mode, millions.parse()?))?;
     }
     Ok(())
 }

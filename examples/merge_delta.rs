@@ -134,7 +134,7 @@ async fn half(half: &str, arguments: &Arguments) -> Result<Value, Box<dyn Error>
     let mut said = json!({
         "seconds": (start.elapsed().as_secs_f64() * 1e3).round() / 1e3,
         "peak_rss_mib": peak_mib(),
-        "files_before": loaded.files_before,
+        "files_read": loaded.files_read,
         "files_written": loaded.files_written,
         "bytes_written": loaded.bytes_written,
     });

@@ -113,6 +113,8 @@ pub struct History<'a> {
     adds: Vec<DataFile>,
     /// Files of which rows go, and all those that are gone then.
     gone: Vec<(DataFile, RoaringTreemap)>,
+    /// Files that were read.
+    read: usize,
     puts: JoinSet<Result<(), Problem>>,
 }
 
@@ -125,6 +127,8 @@ pub struct HistoryAfter {
     pub adds: Vec<DataFile>,
     /// The engine's state parts, by the names under which the publish record keeps them.
     pub parts: BTreeMap<String, String>,
+    /// Files that were read.
+    pub read: usize,
 }
 
 impl Lake {
@@ -192,6 +196,7 @@ impl Lake {
             removes: if rebuilt { change.before.files.clone() } else { Vec::new() },
             adds: Vec::new(),
             gone: Vec::new(),
+            read: loose.len(),
             puts: JoinSet::new(),
         };
         history.take_in_loose(loose).await?;
@@ -345,7 +350,7 @@ impl History<'_> {
         let named = |name: &str, path: Option<String>| path.map(|path| (name.to_owned(), path));
         let parts = hidden.chain(named("ledger", self.ledger_path)).chain(named("spec", self.spec_path)).collect();
         self.adds.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts })
+        Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts, read: self.read })
     }
 
     /// Begins to read what some units need, and takes out what is held of them.
@@ -356,7 +361,9 @@ impl History<'_> {
             let held: BTreeMap<Leaf, Bucket> =
                 of_unit.iter().filter_map(|leaf| Some((*leaf, self.held.remove(leaf)?))).collect();
             let lying = of_unit.into_iter().filter(|leaf| !held.contains_key(leaf));
-            let reads: Vec<_> = lying.map(|leaf| self.lies(leaf)).collect();
+            let lying: Vec<Leaf> = lying.collect();
+            self.read += lying.iter().filter_map(|leaf| self.files.get(leaf)).map(Vec::len).sum::<usize>();
+            let reads: Vec<_> = lying.into_iter().map(|leaf| self.lies(leaf)).collect();
             (held, tokio::spawn(async move { try_join_all(reads).await }))
         };
         units.iter().map(fetch).collect()

@@ -69,6 +69,8 @@ pub struct Loaded {
     pub took_over: bool,
     /// Files of the table before.
     pub files_before: usize,
+    /// Files that were read.
+    pub files_read: usize,
     /// Files that were written.
     pub files_written: usize,
     /// Their bytes.
@@ -215,6 +217,7 @@ impl Lake {
             publish: None,
             took_over: false,
             files_before: change.before.files.len(),
+            files_read: after.read,
             files_written: written.clone().count(),
             bytes_written: written.map(|file| file.size).sum(),
         };

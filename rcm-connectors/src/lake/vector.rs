@@ -56,7 +56,8 @@ impl Vector {
         if self.0.storage_type != StorageType::UuidRelativePath {
             return None;
         }
-        let (prefix, uuid) = self.0.path_or_inline_dv.split_at_checked(self.0.path_or_inline_dv.len() - UUID_LENGTH)?;
+        let place = &self.0.path_or_inline_dv;
+        let (prefix, uuid) = place.split_at_checked(place.len().checked_sub(UUID_LENGTH)?)?;
         let uuid = Uuid::from_slice(&z85::decode(uuid).ok()?).ok()?;
         Some(match prefix {
             "" => format!("deletion_vector_{uuid}.bin"),
@@ -93,13 +94,15 @@ impl Vector {
     }
 }
 
-/// The vectors of a commit, in the order of `gone`, and the file that holds them, by its name, where they do not stand in
-/// the commit.
-pub(super) fn write(
-    gone: &[RoaringTreemap],
-    attempt: &str,
-    table: &str,
-) -> Result<(Vec<Vector>, Option<(String, Vec<u8>)>), Problem> {
+/// The vectors of a commit.
+pub(super) struct Written {
+    pub(super) vectors: Vec<Vector>,
+    /// The file that holds them, by its name; none where they stand in the commit.
+    pub(super) file: Option<(String, Vec<u8>)>,
+}
+
+/// A vector for each of `gone`, in their order.
+pub(super) fn write(gone: &[RoaringTreemap], attempt: &str, table: &str) -> Result<Written, Problem> {
     let failed = |_| Problem::new(Class::Failed, table, "too many rows of one commit go for one deletion vector file");
     let mut bytes = Vec::new();
     let mut writer = StreamingDeletionVectorWriter::new(&mut bytes);
@@ -113,7 +116,7 @@ pub(super) fn write(
     let is_inline = bytes.len() <= INLINE;
     let vectors = written.into_iter().map(|written| {
         let (offset, size) = (written.offset, written.size_in_bytes);
-        let inline = |_| {
+        let inline = || {
             let first = offset as usize + 4;
             let mut marked = bytes[first..first + size as usize].to_vec();
             // Base85 takes four bytes at a time.
@@ -122,14 +125,15 @@ pub(super) fn write(
         };
         Vector(DeletionVectorDescriptor {
             storage_type: if is_inline { StorageType::Inline } else { StorageType::UuidRelativePath },
-            path_or_inline_dv: Some(()).filter(|()| is_inline).map_or_else(|| z85::encode(uuid.as_bytes()), inline),
+            path_or_inline_dv: if is_inline { inline() } else { z85::encode(uuid.as_bytes()) },
             offset: Some(offset).filter(|_| !is_inline),
             size_in_bytes: size,
             cardinality: written.cardinality,
         })
     });
     let vectors = vectors.collect();
-    Ok((vectors, (!is_inline).then(|| (format!("deletion_vector_{uuid}.bin"), bytes))))
+    let file = (!is_inline).then(|| (format!("deletion_vector_{uuid}.bin"), bytes));
+    Ok(Written { vectors, file })
 }
 
 /// The UUID of an attempt's vectors in a table: its first half is the attempt's name.
@@ -214,7 +218,7 @@ mod tests {
     #[test]
     fn few_rows_stand_in_the_commit_and_many_in_a_file_of_the_attempt() {
         let few = [RoaringTreemap::from_iter([0, 7, 131_071]), RoaringTreemap::from_iter([3])];
-        let (vectors, file) = write(&few, ATTEMPT, "silver/patients").unwrap();
+        let Written { vectors, file } = write(&few, ATTEMPT, "silver/patients").unwrap();
         assert!(file.is_none());
         for (vector, gone) in vectors.iter().zip(&few) {
             assert_eq!((vector.path(), vector.decode(None).as_ref(), vector.rows()), (None, Some(gone), gone.len()));
@@ -224,21 +228,21 @@ mod tests {
         // Too irregular to be packed.
         let every = |n: u64| (0..131_072).filter(|row| row * row % n < n / 3).collect::<RoaringTreemap>();
         let many = [101, 103, 107, 109, 113].map(every);
-        let (vectors, file) = write(&many, ATTEMPT, "silver/patients").unwrap();
+        let Written { vectors, file } = write(&many, ATTEMPT, "silver/patients").unwrap();
         let (name, bytes) = file.unwrap();
         assert_eq!(attempt_of(&name).as_deref(), Some(ATTEMPT));
         for (vector, gone) in vectors.iter().zip(&many) {
             assert_eq!((vector.path().as_ref(), decoded(vector, &bytes).as_ref()), (Some(&name), Some(gone)));
         }
         // Another table's file has another name.
-        assert_ne!(write(&many, ATTEMPT, "silver/encounters").unwrap().1.unwrap().0, name);
+        assert_ne!(write(&many, ATTEMPT, "silver/encounters").unwrap().file.unwrap().0, name);
     }
 
     #[test]
     fn a_vector_with_another_byte_is_none() {
         let every = (0..131_072).filter(|row| row % 7 < 2).collect::<RoaringTreemap>();
         let many = vec![every; 5];
-        let (vectors, file) = write(&many, ATTEMPT, "silver/patients").unwrap();
+        let Written { vectors, file } = write(&many, ATTEMPT, "silver/patients").unwrap();
         let (_, bytes) = file.unwrap();
         // The first byte is the version of the file.
         for at in (1..bytes.len()).step_by(997) {
@@ -249,6 +253,8 @@ mod tests {
             assert_eq!(decoded(&vectors[4], &bytes[..at]), None);
         }
         assert_eq!(vectors[0].decode(None), None);
+        let short = Vector(DeletionVectorDescriptor { path_or_inline_dv: "short".to_owned(), ..vectors[0].0.clone() });
+        assert_eq!((short.path(), short.decode(None)), (None, None));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn a_small_load_writes_its_rows_and_which_others_go() {
     assert!(!before.with_vectors, "nothing is gone yet: every reader can read it");
 
     let loaded = twin.load(&Load::new(&[rows(5..6, |_| 100)], 2));
-    assert_eq!((loaded.files_before, loaded.files_written), (4, 1));
+    assert_eq!((loaded.files_before, loaded.files_read, loaded.files_written), (4, 1, 1));
     assert!(loaded.bytes_written < 10_000, "{}", loaded.bytes_written);
     let after = twin.table_files();
     assert!(after.with_vectors);

@@ -192,7 +192,7 @@ impl History<'_> {
         gone.retain(|(file, gone)| gone.len() < file.rows);
         gone.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         let (files, gone): (Vec<_>, Vec<_>) = gone.into_iter().unzip();
-        let (vectors, file) = vector::write(&gone, self.attempt, self.table)?;
+        let vector::Written { vectors, file } = vector::write(&gone, self.attempt, self.table)?;
         if let Some((name, bytes)) = file {
             self.lake.put(&format!("{}/{name}", self.table), bytes).await?;
         }
