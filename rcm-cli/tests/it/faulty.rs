@@ -19,9 +19,10 @@ use object_store::{
 use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
 use rcm_connectors::lake::{Lake, Location};
-use rcm_core::Problem;
+use rcm_core::{Class, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,15 +39,27 @@ enum Fault {
     Twice,
     /// A read that ends in the middle.
     Cut,
+    /// It takes so long that another run takes the lease meanwhile, and gets to the end.
+    Slow,
+}
+
+/// What happens while a request is slow.
+struct Meanwhile(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 #[derive(Debug, Default)]
 struct Faulty {
-    store: InMemory,
+    store: Arc<InMemory>,
     /// All so far, and what happens at which.
     requests: Mutex<(Requests, Option<(usize, Fault)>)>,
     /// What is still on its way.
     late: Mutex<Option<(Path, PutPayload)>>,
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
 
 /// Verb and place.
@@ -54,10 +67,21 @@ type Requests = Vec<(&'static str, String)>;
 
 impl Faulty {
     fn on(store: InMemory, fault: Option<(usize, Fault)>) -> Arc<Faulty> {
-        Arc::new(Faulty { store, requests: Mutex::new((Vec::new(), fault)), late: Mutex::default() })
+        Arc::new(Faulty { store: Arc::new(store), requests: Mutex::new((Vec::new(), fault)), ..Faulty::default() })
     }
 
-    fn requested(&self, verb: &'static str, path: Option<&Path>) -> Option<Fault> {
+    /// What happens to a request, where that is not merely to wait.
+    async fn requested(&self, verb: &'static str, path: Option<&Path>) -> Option<Fault> {
+        let fault = self.noted(verb, path);
+        if fault != Some(Fault::Slow) {
+            return fault;
+        }
+        let meanwhile = self.meanwhile.lock().unwrap().take().unwrap().0;
+        tokio::task::spawn_blocking(meanwhile).await.unwrap();
+        None
+    }
+
+    fn noted(&self, verb: &'static str, path: Option<&Path>) -> Option<Fault> {
         let (requests, fault) = &mut *self.requests.lock().unwrap();
         requests.push((verb, path.map(ToString::to_string).unwrap_or_default()));
         fault.filter(|(number, _)| requests.len() == number + 1).map(|(_, fault)| fault)
@@ -77,7 +101,7 @@ impl fmt::Display for Faulty {
 #[async_trait::async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        let fault = self.requested("put", Some(location));
+        let fault = self.requested("put", Some(location)).await;
         if fault == Some(Fault::Refused) {
             return broken();
         }
@@ -100,7 +124,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let fault = self.requested("get", Some(location));
+        let fault = self.requested("get", Some(location)).await;
         match fault {
             None => self.store.get_opts(location, options).await,
             Some(Fault::Cut) => {
@@ -116,7 +140,7 @@ impl ObjectStore for Faulty {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        match self.requested("delete", None) {
+        match self.noted("delete", None) {
             Some(Fault::Refused) => stream::iter([broken()]).boxed(),
             Some(_) => self.store.delete_stream(locations).and_then(|_| async { broken() }).boxed(),
             None => self.store.delete_stream(locations),
@@ -124,14 +148,14 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.requested("list", prefix) {
+        match self.noted("list", prefix) {
             Some(_) => self.store.list(prefix).take(1).chain(stream::iter([broken()])).boxed(),
             None => self.store.list(prefix),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        match self.requested("list", prefix) {
+        match self.requested("list", prefix).await {
             Some(_) => broken(),
             None => self.store.list_with_delimiter(prefix).await,
         }
@@ -152,12 +176,12 @@ fn seen(store: &Arc<Faulty>) -> Live {
 }
 
 /// A run, or maintenance, over a store. Its requests are always the same: no beat comes while it is at work.
-fn embed(project: &Project, as_of: Option<&str>, store: &Arc<Faulty>) -> Vec<Problem> {
+fn embed(project: &FilePath, as_of: Option<&str>, store: &Arc<Faulty>) -> Vec<Problem> {
     embed_beating(project, as_of, store, Duration::from_secs(3600))
 }
 
-fn embed_beating(project: &Project, as_of: Option<&str>, store: &Arc<Faulty>, every: Duration) -> Vec<Problem> {
-    let mut config = Config::open(&project.path("rcm.toml"), &Vars::default()).unwrap();
+fn embed_beating(project: &FilePath, as_of: Option<&str>, store: &Arc<Faulty>, every: Duration) -> Vec<Problem> {
+    let mut config = Config::open(&project.join("rcm.toml"), &Vars::default()).unwrap();
     config.lake = Location::Store { name: "faulty".to_owned(), store: store.clone() };
     let open = |lake: &Location| Ok(Lake::open(lake)?.beating(every));
     match as_of {
@@ -168,6 +192,9 @@ fn embed_beating(project: &Project, as_of: Option<&str>, store: &Arc<Faulty>, ev
         }
     }
 }
+
+/// Between two beats of those who come after one that is gone.
+const SOON: Duration = Duration::from_millis(5);
 
 struct Stage {
     project: Project,
@@ -182,7 +209,7 @@ impl Stage {
     fn new(project: Project, as_of: Option<&'static str>, store: InMemory) -> Stage {
         let before = seen(&Faulty::on(store.fork(), None));
         let clean = Faulty::on(store.fork(), None);
-        assert_eq!(embed(&project, as_of, &clean), []);
+        assert_eq!(embed(&project.dir, as_of, &clean), []);
         let requests = clean.requests.lock().unwrap().0.clone();
         Stage { project, as_of, store, before, end: seen(&clean), requests }
     }
@@ -190,8 +217,8 @@ impl Stage {
     /// Every request with every fault that it can have.
     fn points(&self) -> Vec<(usize, Fault)> {
         let faults = |verb: &str| match verb {
-            "put" => vec![Fault::Refused, Fault::Lost, Fault::Late, Fault::Twice],
-            "get" => vec![Fault::Refused, Fault::Cut],
+            "put" => vec![Fault::Refused, Fault::Lost, Fault::Late, Fault::Twice, Fault::Slow],
+            "get" => vec![Fault::Refused, Fault::Cut, Fault::Slow],
             "delete" => vec![Fault::Refused, Fault::Lost],
             _ => vec![Fault::Refused],
         };
@@ -202,10 +229,17 @@ impl Stage {
     fn try_out(&self, fault: (usize, Fault)) {
         let what = format!("{:?}, {:?} at {:?}", self.as_of, fault, self.requests[fault.0]);
         let store = Faulty::on(self.store.fork(), Some(fault));
-        let problems = embed(&self.project, self.as_of, &store);
+        if fault.1 == Fault::Slow {
+            let other = Arc::new(Faulty { store: store.store.clone(), ..Faulty::default() });
+            let (dir, as_of) = (self.project.dir.clone(), self.as_of);
+            let run = move || assert_eq!(embed_beating(&dir, as_of, &other, SOON), [], "the other one");
+            *store.meanwhile.lock().unwrap() = Some(Meanwhile(Box::new(run)));
+        }
+        let problems = embed(&self.project.dir, self.as_of, &store);
         assert!(store.requests.lock().unwrap().0.len() > fault.0, "{what}: it did not come to it");
         for problem in &problems {
             assert!(!problem.to_string().contains("damaged"), "{what}: a fault is no damage: {problem}");
+            assert!(fault.1 != Fault::Slow || problem.class == Class::Busy, "{what}: it was too late: {problem}");
         }
         let seen_then = seen(&store);
         assert!([&self.before, &self.end].contains(&&seen_then), "{what}: a torn run");
@@ -216,12 +250,12 @@ impl Stage {
             let _ = wait(store.store.put_opts(&location, payload, PutMode::Create.into()));
         }
         // The beat of the run before may have to run out first.
-        assert_eq!(embed_beating(&self.project, self.as_of, &store, Duration::from_millis(5)), [], "{what}, again");
+        assert_eq!(embed_beating(&self.project.dir, self.as_of, &store, SOON), [], "{what}, again");
         assert_eq!(seen(&store), self.end, "{what}, again");
 
         // Kept in order twice (the first time is an attempt itself) nothing is left that could go, and every attempt has one end.
         for _ in 0..2 {
-            assert_eq!(embed_beating(&self.project, None, &store, Duration::from_millis(5)), [], "{what}, maintained");
+            assert_eq!(embed_beating(&self.project.dir, None, &store, SOON), [], "{what}, maintained");
         }
         assert_eq!(seen(&store), self.end, "{what}, maintained");
         let lake = Lake::open(&Location::Store { name: "faulty".to_owned(), store: store.clone() }).unwrap();
@@ -247,16 +281,16 @@ fn one_request_that_fails_harms_nothing() {
     let first = Stage::new(Project::new(), Some(DAY1), InMemory::new());
     let after = Faulty::on(InMemory::new(), None);
     let project = Project::new();
-    assert_eq!(embed(&project, Some(DAY1), &after), []);
+    assert_eq!(embed(&project.dir, Some(DAY1), &after), []);
     project.deliver_day2();
     let second = Stage::new(project, Some(DAY2), after.store.fork());
     // Only the second of two days is kept.
     let project = Project::new();
     project.edit("rcm.toml", "keep_publishes = 100", "keep_publishes = 1");
     let after = Faulty::on(InMemory::new(), None);
-    assert_eq!(embed(&project, Some(DAY1), &after), []);
+    assert_eq!(embed(&project.dir, Some(DAY1), &after), []);
     project.deliver_day2();
-    assert_eq!(embed(&project, Some(DAY2), &after), []);
+    assert_eq!(embed(&project.dir, Some(DAY2), &after), []);
     let third = Stage::new(project, None, after.store.fork());
     assert!(third.requests.iter().any(|(verb, _)| *verb == "delete"));
 

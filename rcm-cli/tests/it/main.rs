@@ -14,6 +14,8 @@ mod foreign;
 mod gate;
 mod hospitals;
 mod maintain;
+#[cfg(target_os = "linux")]
+mod mounts;
 mod replay;
 mod same_bytes;
 #[allow(dead_code, reason = "the lake's own tests use the rest")]

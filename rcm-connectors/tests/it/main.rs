@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 mod append;
 #[cfg(unix)]
 mod contention;
+mod damage;
 mod history;
 mod loads;
 mod many;
