@@ -7,6 +7,7 @@
 mod append;
 mod bucket;
 mod leaf;
+mod lot;
 mod weave;
 mod write;
 
@@ -15,9 +16,7 @@ use super::record::digested;
 use super::{Change, DataFile, Lake};
 use crate::parquet;
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::error::ArrowError;
 use bucket::{Bucket, Lies, Lying, broken};
 use futures::future::try_join_all;
 use leaf::Leaf;
@@ -246,13 +245,8 @@ impl History<'_> {
             self.leaves = Leaf::all(depth_for(load.rows.iter().map(RecordBatch::num_rows).sum()));
         }
         let leaves = self.leaves.clone();
-        // The hash tells types apart: keys are cut in those of the table.
-        let types = self.keys.iter().map(|key| Ok(self.schema.field_with_name(key)?.data_type().clone()));
-        let types = types.collect::<Result<Vec<_>, ArrowError>>().map_err(broken)?;
-        let number = |keys: &[ArrayRef]| {
-            let keys = keys.iter().zip(&types).map(|(key, as_stored)| cast(key, as_stored));
-            leaf::number(&leaves, &keys.collect::<Result<Vec<_>, ArrowError>>()?)
-        };
+        let this = &*self;
+        let number = |keys: &[ArrayRef]| leaf::number(&leaves, &this.as_stored(keys)?);
         let ledger = self.ledger.clone();
         let closed = weave.closed().map_err(broken)?;
         let weave = &Weaving { closed, by: weave };

@@ -61,7 +61,12 @@ impl Encoded {
         self.metadata.metadata().num_row_groups()
     }
 
-    /// The columns that `wanted` names, in the file's order: one batch a row group.
+    /// How many rows a row group has.
+    pub fn rows(&self, group: usize) -> usize {
+        usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
+    }
+
+    /// The columns that `wanted` names, of one row group, in the file's order.
     ///
     /// ```
     /// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -75,27 +80,11 @@ impl Encoded {
     /// // Another end for the first row; its id is not decoded.
     /// let groups = vec![Group::Copy(&one, 0, vec![(1, column(&[9]))]), Group::Rows(batch(2))];
     /// let two = Encoded::open(write_groups(&schema, groups, &[])?.into())?;
-    /// let ends = two.read(&|name| name == "end")?;
-    /// assert_eq!((ends[0].column(0), ends[1].column(0)), (&column(&[9]), &column(&[0])));
-    /// assert_eq!(two.read(&|_| true)?[0].column(0), &column(&[1]));
+    /// let end = |group| two.read_group(group, &|name| name == "end").unwrap();
+    /// assert_eq!((end(0).column(0), end(1).column(0)), (&column(&[9]), &column(&[0])));
+    /// assert_eq!(two.read_group(0, &|_| true)?.column(0), &column(&[1]));
     /// # Ok::<(), parquet::errors::ParquetError>(())
     /// ```
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn read(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<RecordBatch>, ParquetError> {
-        (0..self.groups()).map(|group| self.read_group(group, wanted)).collect()
-    }
-
-    /// The same, text as views: most of its bytes are not copied.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn view(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<RecordBatch>, ParquetError> {
-        (0..self.groups()).map(|group| self.one_batch(&self.viewed, group, wanted, None)).collect()
-    }
-
-    /// The same of one row group.
     ///
     /// # Errors
     /// A damaged file.
@@ -103,32 +92,32 @@ impl Encoded {
         self.one_batch(&self.metadata, group, wanted, None)
     }
 
-    /// Of that some rows, by their numbers in the group, in order; of the others nothing is decoded that need not be.
+    /// The same with text as views, whose bytes are mostly not copied; `rows`: some rows of the group, by their numbers in
+    /// it, in order. Of the others nothing is decoded that need not be.
     ///
     /// ```
-    /// # use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    /// # use arrow::array::{ArrayRef, RecordBatch, StringArray, StringViewArray};
     /// # use rcm_connectors::parquet::{Encoded, Group, write_groups};
     /// # use std::sync::Arc;
-    /// let batch = |ids: Vec<i64>| {
-    ///     RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(ids)) as ArrayRef)]).unwrap()
-    /// };
-    /// let rows = batch(vec![10, 11, 12, 13]);
+    /// let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d"]));
+    /// let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();
     /// let file = Encoded::open(write_groups(&rows.schema(), vec![Group::Rows(rows)], &[])?.into())?;
-    /// assert_eq!(file.read_rows(0, &[1, 3], &|_| true)?, batch(vec![11, 13]));
+    /// let some: ArrayRef = Arc::new(StringViewArray::from(vec!["b", "d"]));
+    /// assert_eq!(file.view_group(0, &|_| true, Some(&[1, 3]))?.column(0), &some);
     /// # Ok::<(), parquet::errors::ParquetError>(())
     /// ```
     ///
     /// # Errors
     /// A damaged file.
-    pub fn read_rows(
+    pub fn view_group(
         &self,
         group: usize,
-        rows: &[usize],
         wanted: &dyn Fn(&str) -> bool,
+        rows: Option<&[usize]>,
     ) -> Result<RecordBatch, ParquetError> {
-        let all = usize::try_from(self.metadata.metadata().row_group(group).num_rows())?;
-        let ranges = rows.iter().map(|row| *row..row + 1);
-        self.one_batch(&self.metadata, group, wanted, Some(RowSelection::from_consecutive_ranges(ranges, all)))
+        let ranges = rows.map(|rows| rows.iter().map(|row| *row..row + 1));
+        let selection = ranges.map(|ranges| RowSelection::from_consecutive_ranges(ranges, self.rows(group)));
+        self.one_batch(&self.viewed, group, wanted, selection)
     }
 
     fn one_batch(
@@ -142,8 +131,8 @@ impl Encoded {
         let fields = self.schema().fields().iter().enumerate();
         let roots = fields.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let rows = self.metadata.metadata().row_group(group).num_rows();
-        let reader = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(rows.max(1) as usize);
+        let reader =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(self.rows(group).max(1));
         let reader = match selection {
             Some(selection) => reader.with_row_selection(selection),
             None => reader,

@@ -1,17 +1,17 @@
 //! The rows of a bucket, and a merge into them.
 
 use super::leaf::{self, Leaf};
+use super::lot::Lots;
 use super::write::Written;
 use super::{DataFile, History, MergeError, Weaving, WriteMode};
 use crate::lake::change::fit;
 use crate::lake::vector::kept;
 use crate::parquet::{self, Encoded, Group, sorted};
-use ::parquet::errors::ParquetError;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{and_not, concat_batches, filter_record_batch, sort_to_indices, take, take_record_batch};
+use arrow::compute::{and_not, cast, concat_batches, filter_record_batch, sort_to_indices, take, take_record_batch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -44,6 +44,16 @@ pub(super) struct Lying {
 }
 
 impl Lying {
+    /// Which of some rows of the file, one behind the other, are in the table; none: all.
+    pub(super) fn live_rows(&self, first: usize, rows: usize) -> Result<Option<BooleanArray>, Problem> {
+        match &self.live {
+            Some(live) if first + rows > live.len() => {
+                Err(Problem::storage(&self.path, "has more rows than its table says"))
+            }
+            live => Ok(live.as_ref().map(|live| live.slice(first, rows))),
+        }
+    }
+
     pub(super) fn encoded(&self) -> Result<Encoded, Problem> {
         Encoded::open(self.bytes.clone()).map_err(|e| Problem::storage(&self.path, e))
     }
@@ -195,8 +205,19 @@ impl History<'_> {
         Ok(held)
     }
 
-    /// What a merge that was judged by a bucket as it lies makes of it, as a whole.
-    pub(super) fn copied(&self, lies: &Lies, merged: &Merged, weave: &Weaving<'_>) -> Result<Written, MergeError> {
+    /// What a merge of a bucket as it lies makes of it as a whole.
+    pub(super) fn copied(
+        &self,
+        cut: &Cut<'_>,
+        unit: &Unit,
+        lies: &Lies,
+        lots: &Lots<'_>,
+        merged: &Merged,
+        weave: &Weaving<'_>,
+    ) -> Result<Written, MergeError> {
+        if lots.is_part {
+            return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
+        }
         let mut held = BTreeMap::from([(lies.leaf, Bucket::read(lies, &self.schema)?)]);
         self.apply(&mut held, merged, weave)?;
         self.encode_all(held)
@@ -245,40 +266,38 @@ impl History<'_> {
         if self.mode == WriteMode::Append {
             return self.append(cut, unit, lies, &files, spec, weave);
         }
-        let file = files.into_iter().next();
-        let names = engine_columns(spec);
-        let history =
-            file.as_ref().map_or(Ok(Vec::new()), |file| file.view(&|name| names.contains(name))).map_err(failed)?;
+        let lots = self.lots(cut, unit, lies, &files, spec)?;
         let hidden = lies.hidden()?;
-        let merged = cut.merge(unit, history.clone(), hidden.clone())?;
-        let rows = history.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.opens.num_rows();
+        let merged = cut.merge(unit, lots.history(), hidden.clone())?;
+        let rows = lies.files.iter().map(|lying| lying.file.rows as usize).sum::<usize>() + merged.opens.num_rows();
         let hidden_rows = hidden.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.hidden.adds.num_rows();
-        let groups = history.len() + 1;
+        let groups = lots.lots.len() + 1;
         if !merged.withdrawals.is_empty() || groups > GROUPS || rows.max(hidden_rows) > super::BUCKET_ROWS {
-            return self.copied(lies, &merged, weave);
+            return self.copied(cut, unit, lies, &lots, &merged, weave);
         }
         let mut written = Written::default();
         if !merged.is_no_op() {
             let mut groups = Vec::new();
             let mut first = 0;
-            for (number, known) in history.iter().enumerate() {
-                let file = file.as_ref().ok_or_else(|| failed(ParquetError::EOF(String::new())))?;
-                let closes = within(&merged.closes, |close| close.row, first, first + known.num_rows());
-                let columns = match closes {
-                    [] => Vec::new(),
-                    closes => {
-                        let is_signed = |name: &str| weave.closed.schema_ref().index_of(name).is_ok();
-                        let changes = |name: &str| is_signed(name) || [VALID_TO, IS_CURRENT].contains(&name);
-                        let batch = file.read_group(number, &changes).map_err(failed)?;
-                        let columns = closed(&batch, closes, first, weave).map_err(broken)?;
-                        let place = |(at, column): (usize, ArrayRef)| {
-                            Ok((self.schema.index_of(batch.schema_ref().field(at).name())?, column))
-                        };
-                        columns.into_iter().map(place).collect::<Result<Vec<_>, ArrowError>>().map_err(broken)?
+            for lot in &lots.lots {
+                let end = first + lot.known.num_rows();
+                let closes: Vec<Close> = within(&merged.closes, |close| close.row, first, end)
+                    .iter()
+                    .map(|close| Close { row: lot.number(close.row - first), valid_to: close.valid_to })
+                    .collect();
+                let file = &files[lot.file];
+                let mut columns = Vec::new();
+                if !closes.is_empty() {
+                    let is_signed = |name: &str| weave.closed.schema_ref().index_of(name).is_ok();
+                    let changes = |name: &str| is_signed(name) || [VALID_TO, IS_CURRENT].contains(&name);
+                    let batch = file.read_group(lot.group, &changes).map_err(failed)?;
+                    for (at, column) in closed(&batch, &closes, 0, weave).map_err(broken)? {
+                        let name = batch.schema_ref().field(at).name();
+                        columns.push((self.schema.index_of(name).map_err(broken)?, column));
                     }
-                };
-                groups.push(Group::Copy(file, number, columns));
-                first += known.num_rows();
+                }
+                groups.push(Group::Copy(file, lot.group, columns));
+                first = end;
             }
             let opens =
                 weave.by.opens(&self.schema, &RecordBatch::new_empty(self.schema.clone()), &merged).map_err(broken)?;
@@ -318,7 +337,13 @@ impl History<'_> {
         self.leaves.par_iter().enumerate().map(|(number, leaf)| bucket((number, leaf))).collect()
     }
 
-    fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, MergeError> {
+    /// Key columns in the types of the table, which the hash tells apart.
+    pub(super) fn as_stored(&self, keys: &[ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
+        let one = |(key, name): (&ArrayRef, &&str)| cast(key, self.schema.field_with_name(name)?.data_type());
+        keys.iter().zip(self.keys).map(one).collect()
+    }
+
+    pub(super) fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>, MergeError> {
         let key = |name: &&str| Ok(rows.column(rows.schema_ref().index_of(name)?).clone());
         self.keys.iter().map(key).collect::<Result<Vec<_>, ArrowError>>().map_err(broken)
     }
