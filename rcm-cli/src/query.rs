@@ -9,7 +9,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use rcm_connectors::lake::{DataFile, Lake, Location, Publish, TableFiles};
 use rcm_core::model::{self, quarantine_schema, silver_schema};
@@ -46,18 +46,22 @@ pub(crate) async fn files_view(
     schema: Option<&Schema>,
 ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let external = |e: Problem| DataFusionError::External(Box::new(e));
-    let (marked, whole): (Vec<&DataFile>, Vec<&DataFile>) = files.iter().partition(|file| file.vector.is_some());
-    let urls = whole.iter().map(|file| lake.url(&format!("{table}/{}", file.path)).map(String::from));
-    let urls = urls.collect::<Result<Vec<_>, _>>().map_err(external)?;
-    let options = ParquetReadOptions::default();
-    let options = if let Some(schema) = schema { options.schema(schema) } else { options };
-    let of_whole = if urls.is_empty() { None } else { Some(context.read_parquet(urls, options).await?) };
-    let Some(schema) = schema.filter(|_| !marked.is_empty()) else {
-        return of_whole.map(DataFrame::into_view).ok_or_else(|| {
-            DataFusionError::Internal(format!("{table} has deletion vectors, and nobody knows its columns"))
-        });
+    let parquet = async |files: &[&DataFile], schema: Option<&Schema>| {
+        let urls = files.iter().map(|file| lake.url(&format!("{table}/{}", file.path)).map(String::from));
+        let options = ParquetReadOptions::default();
+        let options = if let Some(schema) = schema { options.schema(schema) } else { options };
+        context.read_parquet(urls.collect::<Result<Vec<_>, _>>().map_err(external)?, options).await
     };
-    let schema = Arc::new(schema.clone());
+    let (marked, whole): (Vec<&DataFile>, Vec<&DataFile>) = files.iter().partition(|file| file.vector.is_some());
+    if marked.is_empty() {
+        return Ok(parquet(&whole, schema).await?.into_view());
+    }
+    let schema = match schema {
+        Some(schema) => schema.clone(),
+        None => parquet(&files.iter().collect::<Vec<_>>(), None).await?.schema().as_arrow().clone(),
+    };
+    let of_whole = if whole.is_empty() { None } else { Some(parquet(&whole, Some(&schema)).await?) };
+    let schema = Arc::new(schema);
     let partition = |files: &[&DataFile]| {
         let files = files.iter().map(|file| (*file).clone()).collect();
         Arc::new(Marked { lake: lake.clone(), table: table.to_owned(), files, schema: schema.clone() }) as _

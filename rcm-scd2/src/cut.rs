@@ -5,7 +5,7 @@ mod pieces;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 
 use crate::columns::index;
 use crate::incoming::{self, Incoming};
@@ -196,10 +196,9 @@ impl<'a> Cut<'a> {
         self.rows.places(&unit.0).count() + self.withheld.places(&unit.0).count()
     }
 
-    /// Which rows of history a merge of a unit needs, by their key columns; none: all. The others are of keys that the load
-    /// does not have and cannot change, so that a store may leave them where they are; positions count what is given.
-    /// `hash` is given the key columns of the load and these: the finer, the fewer rows are needed. Hidden state is always
-    /// needed as a whole.
+    /// The hashes of the load's keys in a unit, by a hash that may be finer than its buckets; none: rows of other keys may
+    /// change as well. A merge needs no row of history whose key has another hash, so that a store may leave those where
+    /// they are; positions count what is given. Hidden state is always needed as a whole.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -210,30 +209,30 @@ impl<'a> Cut<'a> {
     /// let rows = [RecordBatch::try_from_iter([("id", ids(&["a"]))]).unwrap()];
     /// let (spec, load) = (Spec::snapshot(["id"]).build()?, Load::new(&rows, 1));
     /// let cut = Cut::new(&spec, &[], &load, &|keys| buckets(keys, 1))?;
-    /// let unit = &cut.units(0..1)[0];
-    /// let needed = cut.needed(unit, &[ids(&["a", "b"])], &|keys| buckets(keys, 1 << 30))?.unwrap();
-    /// assert_eq!([needed.value(0), needed.value(1)], [true, false]);
+    /// let fine = |keys: &[ArrayRef]| buckets(keys, 1 << 30);
+    /// let hashes = cut.hashes(&cut.units(0..1)[0], &fine)?.unwrap();
+    /// let history = fine(&[ids(&["a", "b"])])?;
+    /// assert_eq!([0, 1].map(|row| hashes.contains(&history.value(row))), [true, false]);
     /// # Ok::<(), rcm_scd2::Error>(())
     /// ```
     ///
     /// # Errors
     /// Those of `hash`.
-    pub fn needed(
+    pub fn hashes(
         &self,
         unit: &Unit,
-        keys: &[ArrayRef],
         hash: &dyn Fn(&[ArrayRef]) -> Result<UInt32Array, Error>,
-    ) -> Result<Option<BooleanArray>, Error> {
+    ) -> Result<Option<HashSet<u32>>, Error> {
         if self.everywhere {
             return Ok(None);
         }
-        let mut known: HashSet<u32> = HashSet::new();
+        let mut hashes: HashSet<u32> = HashSet::new();
         for (place, pieces) in [(incoming::PLACE, &self.rows), ("withheld", &self.withheld)] {
             for batch in pieces.parts(&unit.0) {
-                known.extend(hash(&keys_of(self.spec, place, &batch)?)?.values().iter().copied());
+                hashes.extend(hash(&keys_of(self.spec, place, &batch)?)?.values().iter().copied());
             }
         }
-        Ok(Some(hash(keys)?.values().iter().map(|hash| Some(known.contains(hash))).collect()))
+        Ok(Some(hashes))
     }
 
     /// Merges the load's rows of some buckets with their history and hidden state: as [`merge`], with positions of this

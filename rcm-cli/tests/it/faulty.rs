@@ -277,7 +277,7 @@ impl Stage {
 
 #[test]
 fn one_request_that_fails_harms_nothing() {
-    let asked = Asked::of("faults", 8);
+    let asked = Asked::of("faults", 6);
     let first = Stage::new(Project::new(), Some(DAY1), InMemory::new());
     let after = Faulty::on(InMemory::new(), None);
     let project = Project::new();

@@ -67,6 +67,19 @@ fn rows_of_others_are_refused_until_the_table_is_built_anew() {
 }
 
 #[test]
+fn rows_that_others_took_away_by_a_vector_are_refused_until_the_table_is_built_anew() {
+    let (project, history) = two_days();
+    let (old, _) = copied(&project);
+    let protocol = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["appendOnly","deletionVectors","invariants"]}}"#;
+    let vector = r#""deletionVector":{"storageType":"u","pathOrInlineDv":"vBn[lx{q8@P<9BNH/isA","offset":1,"sizeInBytes":36,"cardinality":2},"dataChange":true"#;
+    let marked = add(&project, &old, true).replace(r#""dataChange":true"#, vector);
+    commit(&project, &[protocol.to_owned(), remove(&old), marked]);
+    refused(&project, &["run", "--as-of", DAY2]);
+    project.ok(&REBUILD);
+    assert_eq!(project.history("patients"), history);
+}
+
+#[test]
 fn columns_and_a_table_made_anew_are_noticed() {
     for breaks in [
         |project: &Project| {

@@ -58,6 +58,14 @@ impl Project {
         Project { dir: temp.path().to_path_buf(), _temp: temp }
     }
 
+    /// Some silver tables of which are written with deletion vectors.
+    pub(crate) fn appending<'a>(tables: impl IntoIterator<Item = &'a str>) -> Project {
+        let project = Project::new();
+        let lines: String = tables.into_iter().map(|table| format!("{table} = \"append\"\n")).collect();
+        project.write("rcm.toml", project.read("rcm.toml") + "\n[write]\n" + &lines);
+        project
+    }
+
     /// With day 1 run.
     pub(crate) fn after_day1() -> Project {
         let project = Project::new();
@@ -145,7 +153,9 @@ impl Project {
             for number in (newest + 1).saturating_sub(keep).max(1)..=newest {
                 for (table, at) in lake.publish(number).await.unwrap().unwrap().tables {
                     let files = lake.table_files(&table, at.version).await.unwrap().files;
-                    named.extend(files.into_iter().map(|file| format!("{table}/{}", file.path)));
+                    let vectors = files.iter().filter_map(|file| file.vector.as_ref()?.path());
+                    let paths: Vec<String> = files.iter().map(|file| file.path.clone()).chain(vectors).collect();
+                    named.extend(paths.into_iter().map(|path| format!("{table}/{path}")));
                     if let Some(part) = at.state.get("state") {
                         let files = lake.table_state(part).await.unwrap().files;
                         named.extend(files.into_iter().flat_map(|f| [Some(f.bronze), f.rejected]).flatten());
@@ -200,14 +210,17 @@ pub(crate) fn audit(lake: &Lake, columns: &[&str]) -> Vec<String> {
     rows
 }
 
-/// Live data files of the newest publish of a lake: (table, digest), sorted.
+/// Live data files of the newest publish of a lake: (table, digest), sorted; of one with a deletion vector, which of its rows
+/// are in the table is part of the digest.
 pub(crate) fn live(lake: &Lake) -> Vec<(String, String)> {
     wait(async {
         let mut all = Vec::new();
         for (table, at) in lake.newest().await.unwrap().expect("a publish").tables {
             for file in lake.table_files(&table, at.version).await.unwrap().files {
                 let bytes = lake.get(&format!("{table}/{}", file.path)).await.unwrap();
-                all.push((table.clone(), sha256(&bytes)));
+                let rows = lake.live_rows(&table, &file).await.unwrap();
+                let rows = rows.map_or(String::new(), |rows| format!("{:?}", rows.iter().collect::<Vec<_>>()));
+                all.push((table.clone(), sha256(&[&bytes, rows.as_bytes()].concat())));
             }
         }
         all.sort();

@@ -54,7 +54,7 @@ impl Change {
     /// The commit, where one is due, and where the table stands after it. A column that came or went is told in it.
     ///
     /// # Errors
-    /// A column of a type that the lake does not use.
+    /// A column of a type that the lake does not use; deletion vectors in a table whose protocol others changed.
     pub fn commit(&self, by: By<'_>) -> Result<(Option<TableCommit>, TableAt), Problem> {
         let mut at = self.at.clone();
         if !self.is_due() {
@@ -66,6 +66,11 @@ impl Change {
         let has_new_schema = at.schema.as_ref() != Some(&digest);
         let had_vectors = self.before.with_vectors;
         let gets_vectors = !had_vectors && self.adds.iter().any(|file| file.vector.is_some());
+        if gets_vectors && !self.before.is_plain {
+            let what = "somebody else changed its protocol: it cannot get deletion vectors";
+            return Err(Problem::new(Class::Drift, &self.table, what)
+                .hint("write it as \"copy\", or move its folder away and rebuild it"));
+        }
         let commit_id = format!("{}/{}", by.publish, self.table);
         let base = self.before.version;
         let commit = Commit {

@@ -2,9 +2,11 @@
 
 use super::{Lake, Vector};
 use arrow::datatypes::{DataType, Field, Schema};
+use deltalake::kernel::LogicalFileView;
 use deltalake::{DeltaTable, DeltaTableError};
 use rcm_core::{Class, Problem};
 use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A data file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct TableFiles {
     pub files: Vec<DataFile>,
     /// Whether the table's protocol allows deletion vectors: readers that do not know them refuse it.
     pub with_vectors: bool,
+    /// Whether its protocol is the one that this program begins with: reader version 1, writer version 2.
+    pub is_plain: bool,
 }
 
 /// A commit to be written, before it is bytes.
@@ -176,21 +180,24 @@ impl Lake {
             delta.load_version(version).await.map_err(failed)?;
         }
         let state = delta.snapshot().map_err(failed)?;
-        let mut files: Vec<DataFile> = state
-            .log_data()
-            .iter()
-            .map(|f| DataFile {
-                path: f.path().into_owned(),
-                size: u64::try_from(f.size()).unwrap_or(0),
-                rows: f.num_records().unwrap_or(0) as u64,
-                vector: f.deletion_vector_descriptor().map(Vector::new),
-            })
-            .collect();
+        let file = |f: LogicalFileView| DataFile {
+            path: f.path().into_owned(),
+            size: u64::try_from(f.size()).unwrap_or(0),
+            rows: f.num_records().unwrap_or(0) as u64,
+            vector: f.deletion_vector_descriptor().map(Vector::new),
+        };
+        // deltalake panics where a damaged log names a kind of vectors that there is not.
+        let files = catch_unwind(AssertUnwindSafe(|| state.log_data().iter().map(file).collect()));
+        let mut files: Vec<DataFile> = files.map_err(|_| {
+            let what = format!("version {version} cannot be read: a deletion vector of no known kind");
+            Problem::new(Class::Failed, table, what).hint(super::redo::rebuild(table))
+        })?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let protocol = serde_json::to_value(state.protocol()).map_err(|e| Problem::storage(table, e))?;
         let features = protocol["readerFeatures"].as_array();
         let with_vectors = features.is_some_and(|features| features.contains(&json!("deletionVectors")));
-        Ok(TableFiles { version: Some(version), files, with_vectors })
+        let is_plain = protocol["minReaderVersion"] == 1 && protocol["minWriterVersion"] == 2;
+        Ok(TableFiles { version: Some(version), files, with_vectors, is_plain })
     }
 
     /// The version at the head of a table's log; none where there is no table.

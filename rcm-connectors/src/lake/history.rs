@@ -114,6 +114,8 @@ pub struct History<'a> {
     gone: Vec<(DataFile, RoaringTreemap)>,
     /// Files that were read.
     read: usize,
+    /// Bytes of the vectors that were written.
+    vector_bytes: u64,
     puts: JoinSet<Result<(), Problem>>,
 }
 
@@ -128,6 +130,8 @@ pub struct HistoryAfter {
     pub parts: BTreeMap<String, String>,
     /// Files that were read.
     pub read: usize,
+    /// Bytes of the deletion vectors that were written.
+    pub vector_bytes: u64,
 }
 
 impl Lake {
@@ -196,6 +200,7 @@ impl Lake {
             adds: Vec::new(),
             gone: Vec::new(),
             read: loose.len(),
+            vector_bytes: 0,
             puts: JoinSet::new(),
         };
         history.take_in_loose(loose).await?;
@@ -344,7 +349,13 @@ impl History<'_> {
         let named = |name: &str, path: Option<String>| path.map(|path| (name.to_owned(), path));
         let parts = hidden.chain(named("ledger", self.ledger_path)).chain(named("spec", self.spec_path)).collect();
         self.adds.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(HistoryAfter { removes: self.removes, adds: self.adds, parts, read: self.read })
+        Ok(HistoryAfter {
+            removes: self.removes,
+            adds: self.adds,
+            parts,
+            read: self.read,
+            vector_bytes: self.vector_bytes,
+        })
     }
 
     /// Begins to read what some units need, and takes out what is held of them.

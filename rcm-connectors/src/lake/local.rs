@@ -129,6 +129,23 @@ impl LocalStore {
         Ok(files)
     }
 
+    /// Names of the files in a folder, without those under staging names; none where there is no folder. The system is asked
+    /// for names alone: a folder of records grows with every publish.
+    pub(super) fn names(&self, folder: &std::path::Path) -> io::Result<Vec<String>> {
+        let entries = match folder.read_dir() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().into_string().ok().filter(|name| !name.contains('#'));
+            names.extend(name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     fn not_implemented<T>(&self, operation: &str) -> Result<T> {
         Err(Error::NotImplemented { operation: operation.to_owned(), implementer: self.to_string() })
     }

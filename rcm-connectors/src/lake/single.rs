@@ -71,9 +71,9 @@ pub struct Loaded {
     pub files_before: usize,
     /// Files that were read.
     pub files_read: usize,
-    /// Files that were written.
+    /// Data files that were written.
     pub files_written: usize,
-    /// Their bytes.
+    /// Their bytes, and those of deletion vectors.
     pub bytes_written: u64,
 }
 
@@ -219,7 +219,7 @@ impl Lake {
             files_before: change.before.files.len(),
             files_read: after.read,
             files_written: written.clone().count(),
-            bytes_written: written.map(|file| file.size).sum(),
+            bytes_written: written.map(|file| file.size).sum::<u64>() + after.vector_bytes,
         };
         if !change.is_due() && parts == change.at.state {
             return Ok(loaded);

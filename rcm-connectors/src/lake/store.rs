@@ -275,6 +275,12 @@ impl Lake {
     /// # Errors
     /// Storage that fails.
     pub async fn names(&self, folder: &str) -> Result<Vec<String>, Problem> {
+        if let Some(Local { store, folder: root }) = self.local.clone() {
+            let path = folder.split('/').fold(root, |at, part| at.join(part));
+            let names = tokio::task::spawn_blocking(move || store.names(&path)).await;
+            let failed = |e: &dyn fmt::Display| Problem::new(Class::Failed, folder, format!("cannot be read: {e}"));
+            return names.map_err(|e| failed(&e))?.map_err(|e| failed(&e));
+        }
         let listing =
             self.store.list_with_delimiter(Some(&self.path(folder))).await.map_err(|e| unreadable(folder, &e))?;
         let mut names: Vec<_> =

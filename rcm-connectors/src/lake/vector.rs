@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// Bytes of the vectors of a commit that stand in it; where they are more, they get a file.
 const INLINE: usize = 1 << 16;
 
+/// Rows of a file with a vector at most: more than any has that this program writes.
+const MOST_ROWS: u64 = 1 << 24;
+
 /// The format's mark of a portable bitmap.
 const MAGIC: u32 = 1_681_511_377;
 
@@ -40,6 +43,11 @@ impl Vector {
         u64::try_from(self.0.cardinality).unwrap_or(0)
     }
 
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        u64::try_from(self.0.size_in_bytes).unwrap_or(0)
+    }
+
     /// The one that an action of a commit has.
     pub(super) fn of_action(action: &Value) -> Option<Self> {
         serde_json::from_value(action.clone()).ok().map(Vector)
@@ -52,7 +60,7 @@ impl Vector {
 
     /// The file that holds it, relative to the table's folder; none where it stands in the commit, or in no place that the
     /// table knows.
-    pub(super) fn path(&self) -> Option<String> {
+    pub fn path(&self) -> Option<String> {
         if self.0.storage_type != StorageType::UuidRelativePath {
             return None;
         }
@@ -161,7 +169,9 @@ impl Lake {
             (Some(path), Some(range)) => Some(self.get_range(&format!("{table}/{path}"), range).await?),
             _ => None,
         };
-        let gone = vector.decode(lies.as_deref()).filter(|gone| gone.max().is_none_or(|last| last < file.rows));
+        let is_of_file =
+            |gone: &RoaringTreemap| gone.max().is_none_or(|last| last < file.rows) && file.rows <= MOST_ROWS;
+        let gone = vector.decode(lies.as_deref()).filter(is_of_file);
         let gone = gone.ok_or_else(|| {
             let place = path.map_or_else(|| table.to_owned(), |path| format!("{table}/{path}"));
             let what = "a deletion vector is damaged, or of a kind that this program does not write";
@@ -184,7 +194,7 @@ impl Lake {
     ) -> Result<Vec<RecordBatch>, Problem> {
         match self.live_rows(table, file).await? {
             None => Ok(rows),
-            Some(live) => kept(&rows, &live).map_err(|e| Problem::storage(&file.path, e)),
+            Some(live) => kept(&rows, &live).map_err(|e| Problem::storage(format!("{table}/{}", file.path), e)),
         }
     }
 }

@@ -224,3 +224,86 @@ fn a_checkpoint_keeps_vectors() {
     assert!(twin.table_files().files.iter().any(|file| file.vector.is_some()));
     load(&mut twin, 40);
 }
+
+#[test]
+fn rows_of_any_row_group_go() {
+    let all = [rows(0..1000, |key| key)];
+    let spec = Spec::feed(["id"], ["at"]).track(["value"]).build().unwrap();
+    let of = |keys: std::ops::Range<i64>, at: i64| [events(&rows(keys, |key| key * at), at)];
+    let first = [events(&all[0], 100)];
+    let mut twin = appending(spec, &Load::new(&first, 0));
+    // Copies put row groups behind each other.
+    twin.table.mode = WriteMode::Copy;
+    for n in 0..4 {
+        twin.load(&Load::new(&of(n * 200..n * 200 + 150, 200 + n), 0));
+    }
+    assert_eq!(twin.table_files().files.len(), 1);
+    // Rows of all of them end, and late ones make others vanish.
+    twin.table.mode = WriteMode::Append;
+    twin.load(&Load::new(&of(100..120, 300), 0));
+    twin.load(&Load::new(&of(640..660, 250), 0));
+    twin.load(&Load::new(&of(210..230, 150), 0));
+    assert_eq!(files_of_buckets(&twin), [4]);
+    assert!(twin.table_files().files[0].vector.is_some());
+}
+
+#[test]
+fn what_others_rewrote_of_files_with_vectors_is_cut_into_buckets_again() {
+    let all = [rows(0..1000, |key| key)];
+    let mut twin = appending(snapshot(), &Load::new(&all, 1));
+    twin.load(&Load::new(&[rows(5..50, |_| -1)], 2));
+    let (lake, files) = (twin.lake(), twin.table_files());
+    assert!(files.files[0].vector.is_some());
+    // Somebody's OPTIMIZE: the rows that are left, in a file at the root of the table.
+    let left = wait(lake.read_table(TABLE, &files, &twin.table.columns)).unwrap();
+    let root = twin.folder.path().join("lake").join(TABLE);
+    std::fs::write(root.join("part-0.parquet"), encode(&left.schema(), &[left], &[]).unwrap()).unwrap();
+    let size = root.join("part-0.parquet").metadata().unwrap().len();
+    let removes = commit(&twin, 1)
+        .lines()
+        .filter_map(|line| line.strip_prefix(r#"{"add":"#))
+        .map(|add| format!(r#"{{"remove":{}"#, add.replace(r#""dataChange":true"#, r#""dataChange":false"#)))
+        .collect::<Vec<_>>();
+    assert_eq!(removes.len(), 2);
+    let add = format!(
+        r#"{{"add":{{"path":"part-0.parquet","partitionValues":{{}},"size":{size},"modificationTime":1,"dataChange":false}}}}"#
+    );
+    std::fs::write(root.join("_delta_log/00000000000000000002.json"), [removes, vec![add]].concat().join("\n"))
+        .unwrap();
+    twin.load(&Load::new(&[rows(3..7, |_| -2)], 3));
+    assert_eq!(files_of_buckets(&twin), [1]);
+    twin.load(&Load::new(&[rows(3..7, |_| -3)], 4));
+    assert_eq!(files_of_buckets(&twin), [2]);
+}
+
+#[test]
+fn a_damaged_vector_in_a_commit_is_noticed_unless_it_names_as_many_rows() {
+    let all = [rows(0..1000, |key| key)];
+    let mut twin = appending(snapshot(), &Load::new(&all, 1));
+    twin.load(&Load::new(&[rows(5..50, |_| -1)], 2));
+    let path = twin.folder.path().join("lake").join(TABLE).join("_delta_log/00000000000000000001.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    for (from, to) in [
+        (r#""cardinality":45"#, r#""cardinality":44"#),
+        (r#""pathOrInlineDv":"^"#, r#""pathOrInlineDv":"0"#),
+        (r#""storageType":"i""#, r#""storageType":"u""#),
+        (r#""storageType":"i""#, r#""storageType":"j""#),
+        (r#"\"numRecords\":1000"#, r#"\"numRecords\":40"#),
+    ] {
+        assert!(whole.contains(from), "{from}");
+        std::fs::write(&path, whole.replace(from, to)).unwrap();
+        let (lake, version) = (twin.lake(), Some(1));
+        let read = async {
+            let files = lake.table_files(TABLE, version).await?;
+            lake.read_table(TABLE, &files, &twin.table.columns).await
+        };
+        let refused = wait(read).unwrap_err();
+        assert!(refused.place.starts_with(TABLE), "{to}: {refused:?}");
+        assert!(
+            matches!(twin.try_load(&Load::new(&[rows(0..9, |_| 0)], 3)).unwrap_err(), MergeError::Storage(_)),
+            "{to}"
+        );
+    }
+    std::fs::write(&path, whole).unwrap();
+    twin.compare();
+}

@@ -68,15 +68,14 @@ impl Case {
         for unit in &units {
             // What the merge does not need stays where it is; by a hash so coarse that keys meet.
             let (mut needed, mut others) = (Vec::new(), Vec::new());
+            let coarse = |keys: &[ArrayRef]| hash(keys, 16 * count);
+            let hashes = cut.hashes(unit, &coarse)?;
             for batch in of(&before.history, unit.buckets()) {
                 let keys: Vec<ArrayRef> = spec.keys().iter().map(|key| batch[key.as_str()].clone()).collect();
-                match cut.needed(unit, &keys, &|keys| hash(keys, 16 * count))? {
-                    Some(rows) => {
-                        needed.push(filter_record_batch(&batch, &rows).unwrap());
-                        others.push(filter_record_batch(&batch, &not(&rows).unwrap()).unwrap());
-                    }
-                    None => needed.push(batch),
-                }
+                let is_needed = |hash: u32| hashes.as_ref().is_none_or(|hashes| hashes.contains(&hash));
+                let rows: BooleanArray = coarse(&keys)?.values().iter().map(|hash| Some(is_needed(*hash))).collect();
+                needed.push(filter_record_batch(&batch, &rows).unwrap());
+                others.push(filter_record_batch(&batch, &not(&rows).unwrap()).unwrap());
             }
             tally.saw_if(others.iter().any(|batch| batch.num_rows() > 0), "L15 parts of parts");
             after.extend(others);

@@ -5,7 +5,7 @@ use super::bucket::{GROUPS, Lies, broken, closed, within};
 use super::lot::Lot;
 use super::write::Written;
 use super::{BUCKET_ROWS, DataFile, History, MergeError, Weaving};
-use crate::lake::vector;
+use crate::lake::vector::{self, Vector};
 use crate::parquet::{self, Encoded, GROUP_ROWS, Group, sorted};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::concat_batches;
@@ -53,7 +53,7 @@ impl History<'_> {
         let ends = merged.closes.len() as u64;
         let gone = rows - live + ends + merged.withdrawals.len() as u64;
         let comes = ends + merged.opens.num_rows() as u64;
-        let has_too_many = lies.files.len() >= GROUPS || rows - gone + comes > BUCKET_ROWS as u64;
+        let has_too_many = lies.files.len() >= GROUPS || rows.saturating_sub(gone) + comes > BUCKET_ROWS as u64;
         !merged.is_no_op() && (has_too_many || gone * 100 > rows * GONE)
     }
 
@@ -112,6 +112,7 @@ impl History<'_> {
         gone.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         let (files, gone): (Vec<_>, Vec<_>) = gone.into_iter().unzip();
         let vector::Written { vectors, file } = vector::write(&gone, self.attempt, self.table)?;
+        self.vector_bytes = vectors.iter().map(Vector::size).sum();
         if let Some((name, bytes)) = file {
             self.lake.put(&format!("{}/{name}", self.table), bytes).await?;
         }

@@ -258,9 +258,12 @@ impl History<'_> {
         let failed = |e| MergeError::Storage(Problem::storage(lies.path(self.table), e));
         let files = lies.files.iter().map(Lying::encoded).collect::<Result<Vec<_>, _>>()?;
         let is_plain = files.len() < 2 && lies.files.iter().all(|file| file.live.is_none());
-        // One that another version wrote, or in another mode.
-        let is_other = |file: &Encoded| file.schema().fields() != self.schema.fields();
-        if files.iter().any(is_other) || self.mode == WriteMode::Copy && !is_plain {
+        // One that another version wrote, or in another mode, or of which the log does not tell how many rows it has.
+        let is_other = |(lying, file): (&Lying, &Encoded)| {
+            let rows = (0..file.groups()).map(|group| file.rows(group) as u64).sum::<u64>();
+            file.schema().fields() != self.schema.fields() || rows != lying.file.rows
+        };
+        if lies.files.iter().zip(&files).any(is_other) || self.mode == WriteMode::Copy && !is_plain {
             return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
         }
         if self.mode == WriteMode::Append {

@@ -3,7 +3,7 @@
 use super::bucket::{Lies, broken, engine_columns};
 use super::{History, MergeError};
 use crate::parquet::Encoded;
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, filter_record_batch, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
@@ -94,59 +94,42 @@ impl History<'_> {
         spec: &Spec,
     ) -> Result<Lots<'a>, MergeError> {
         let rows: u64 = lies.files.iter().map(|lying| lying.file.rows).sum();
-        let is_part = (cut.rows_in(unit) * FEW) as u64 <= rows;
-        let mut lots = Lots { lots: Vec::new(), is_part: false };
+        let fine = |keys: &[ArrayRef]| buckets(&self.as_stored(keys)?, FINE);
+        let hashes = match (cut.rows_in(unit) * FEW) as u64 <= rows {
+            true => cut.hashes(unit, &fine)?,
+            false => None,
+        };
+        let mut lots = Lots { lots: Vec::new(), is_part: hashes.is_some() };
+        let names = engine_columns(spec);
         for (file, (lying, encoded)) in lies.files.iter().zip(files).enumerate() {
             let mut first = 0;
             for group in 0..encoded.groups() {
                 let rows = encoded.rows(group);
                 let live = lying.live_rows(first, rows)?;
-                let mut lot = Lot {
-                    history: self,
-                    path: &lying.path,
-                    encoded,
-                    file,
-                    group,
-                    first,
-                    numbers: None,
-                    known: self.none(),
+                let view = |names: &dyn Fn(&str) -> bool, rows: Option<&[usize]>| {
+                    encoded.view_group(group, names, rows).map_err(|e| Problem::storage(&lying.path, e))
                 };
-                first += rows;
-                let needed = if is_part { self.needed(cut, unit, &lot)? } else { None };
-                lots.is_part |= needed.is_some();
-                let names = engine_columns(spec);
-                let view = |rows: Option<&[usize]>| {
-                    let read = encoded.view_group(group, &|name| names.contains(name), rows);
-                    read.map_err(|e| Problem::storage(&lying.path, e))
-                };
-                (lot.numbers, lot.known) = match (live, needed) {
-                    (None, None) => (None, view(None)?),
+                let of_engine = |name: &str| names.contains(name);
+                let (numbers, known) = match (live, &hashes) {
+                    (None, None) => (None, view(&of_engine, None)?),
                     (Some(live), None) => {
-                        let rows = filter_record_batch(&view(None)?, &live).map_err(broken)?;
+                        let rows = filter_record_batch(&view(&of_engine, None)?, &live).map_err(broken)?;
                         (Some(live.values().set_indices().collect()), rows)
                     }
-                    (live, Some(needed)) => {
+                    (live, Some(hashes)) => {
+                        let keys = self.keys_of(&view(&|name| self.keys.contains(&name), None)?)?;
                         let is_live = |row: &usize| live.as_ref().is_none_or(|live| live.value(*row));
-                        let numbers: Vec<usize> = needed.values().set_indices().filter(is_live).collect();
-                        let rows = view(Some(&numbers))?;
+                        let of_row = fine(&keys)?;
+                        let is_needed = |row: &usize| hashes.contains(&of_row.value(*row)) && is_live(row);
+                        let numbers: Vec<usize> = (0..rows).filter(is_needed).collect();
+                        let rows = view(&of_engine, Some(&numbers))?;
                         (Some(numbers), rows)
                     }
                 };
-                lots.lots.push(lot);
+                lots.lots.push(Lot { history: self, path: &lying.path, encoded, file, group, first, numbers, known });
+                first += rows;
             }
         }
         Ok(lots)
-    }
-
-    /// No rows, as long as nothing was read.
-    fn none(&self) -> RecordBatch {
-        RecordBatch::new_empty(self.schema.clone())
-    }
-
-    /// Which rows of a row group the engine needs, by their keys; none: all.
-    fn needed(&self, cut: &Cut<'_>, unit: &Unit, lot: &Lot<'_>) -> Result<Option<BooleanArray>, MergeError> {
-        let keys = lot.encoded.view_group(lot.group, &|name| self.keys.contains(&name), None);
-        let keys = self.keys_of(&keys.map_err(|e| Problem::storage(lot.path, e))?)?;
-        Ok(cut.needed(unit, &keys, &|keys: &[ArrayRef]| buckets(&self.as_stored(keys)?, FINE))?)
     }
 }
