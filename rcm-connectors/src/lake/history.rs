@@ -7,7 +7,9 @@
 mod append;
 mod bucket;
 mod leaf;
+mod loose;
 mod lot;
+mod options;
 mod weave;
 mod write;
 
@@ -20,13 +22,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use bucket::{Bucket, Lies, Lying, broken};
 use futures::future::try_join_all;
 use leaf::Leaf;
+pub use options::{HistoryOptions, WriteMode};
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
 use rcm_scd2::{Cut, Load, Spec, Summary, Unit};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
 use weave::Weaving;
@@ -37,55 +38,6 @@ use write::Written;
 pub const BUCKET_ROWS: usize = parquet::GROUP_ROWS;
 /// Buckets that are in memory at once, for each thread.
 const AT_ONCE: usize = 2;
-
-/// How loads are written into a history table.
-///
-/// ```
-/// use rcm_connectors::lake::WriteMode;
-/// assert_eq!("append".parse(), Ok(WriteMode::Append));
-/// assert_eq!(WriteMode::default(), WriteMode::Copy); // which every reader of Delta can read
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WriteMode {
-    /// A bucket that changes gets a file in the place of its own.
-    #[default]
-    Copy,
-    /// A bucket that changes gets one more file, and a deletion vector says which rows of the others are gone: less is
-    /// written, and some readers refuse the table from then on. A bucket of many files, or many of whose rows are gone, is
-    /// copied.
-    Append,
-}
-
-impl FromStr for WriteMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "copy" => Ok(WriteMode::Copy),
-            "append" => Ok(WriteMode::Append),
-            _ => Err("expected copy or append".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for WriteMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == WriteMode::Copy { "copy" } else { "append" })
-    }
-}
-
-/// How a history table is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct HistoryOptions<'a> {
-    /// Columns of the business key.
-    pub keys: &'a [&'a str],
-    /// Columns whose least and greatest values may stand in footers.
-    pub statistics: &'a [&'a str],
-    /// How loads are written.
-    pub mode: WriteMode,
-    /// Whether it is built anew: nothing that lies there counts.
-    pub rebuilt: bool,
-}
 
 /// A history table while a run merges loads into it. Files are written and seen by nobody, until a commit names them.
 pub struct History<'a> {
@@ -427,33 +379,6 @@ impl History<'_> {
     fn part_path(&self, folder: &str, name: &str, ending: &str, bytes: &[u8]) -> String {
         let table = self.table.rsplit('/').next().unwrap_or(self.table);
         digested(&format!("_rcm/state/{table}/{folder}{}-{name}", self.attempt), ending, bytes)
-    }
-
-    /// Files that did not lie in the folder of their bucket: their rows are held, with the buckets that they belong to.
-    async fn take_in_loose(&mut self, loose: Vec<DataFile>) -> Result<(), Problem> {
-        let failed = |e: MergeError| match e {
-            MergeError::Storage(problem) => problem,
-            MergeError::Engine(error) => Problem::new(Class::Failed, self.table, error.to_string()),
-        };
-        let mut rows = Vec::new();
-        for file in &loose {
-            let path = format!("{}/{}", self.table, file.path);
-            let lying = parquet::decode(self.lake.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
-            for batch in self.lake.live(self.table, file, lying).await? {
-                rows.push(fit(&batch, &self.schema, &path)?);
-            }
-        }
-        let mut held = BTreeMap::new();
-        for (leaf, mut bucket) in self.cut(&rows).map_err(failed)? {
-            if bucket.history.num_rows() > 0 {
-                let lying = Bucket::read(&self.lies(leaf).await?, &self.schema)?;
-                bucket.add(lying, &self.order()).map_err(|e| failed(broken(e)))?;
-                held.insert(leaf, bucket);
-            }
-        }
-        self.held = held;
-        self.removes.extend(loose);
-        Ok(())
     }
 }
 
