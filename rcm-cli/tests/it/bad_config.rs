@@ -40,10 +40,10 @@ const CASES: &[Case] = &[
         from: "[rules]",
         to: "[write]\npatients = \"apend\"\nclaim = \"append\"\n[rules]",
         says: &[
-            "rcm.toml:34",
+            "rcm.toml:31",
             "write.patients: `apend` is no way to write a table",
             "did you mean `append`?",
-            "rcm.toml:35",
+            "rcm.toml:32",
             "write.claim: is no table",
             "did you mean `claims`?",
         ],
