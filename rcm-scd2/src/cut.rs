@@ -2,7 +2,7 @@
 
 mod pieces;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
@@ -147,8 +147,12 @@ impl<'a> Cut<'a> {
         incoming::check_record(spec, [ledger, &[]])?;
         let space = Space::new(&[(incoming::PLACE, load.rows)])?;
         Incoming::read(spec, &space, 0)?;
+        let keys_of = |place, batch: &RecordBatch| {
+            let key = |name: &String| Ok(batch.column(index(place, batch, name)?).clone());
+            spec.keys().iter().map(key).collect::<Result<Vec<_>, Error>>()
+        };
         let cut = |place: &'static str, batches: &[RecordBatch]| {
-            Pieces::of(batches, &|batch| bucket(&keys_of(spec, place, batch)?))
+            Pieces::of(batches, &|batch| bucket(&keys_of(place, batch)?))
         };
         let newest = ledger::newest(ledger)?;
         let is_repeatable = matches!(spec.mode(), Mode::Snapshot { .. }) && newest >= Some(load.as_of);
@@ -189,50 +193,6 @@ impl<'a> Cut<'a> {
             true => vec![Unit(all.into_iter().collect())],
             false => all.into_iter().map(|bucket| Unit(vec![bucket])).collect(),
         }
-    }
-
-    /// How many rows of the load are in a unit.
-    pub fn rows_in(&self, unit: &Unit) -> usize {
-        self.rows.places(&unit.0).count() + self.withheld.places(&unit.0).count()
-    }
-
-    /// The hashes of the load's keys in a unit, by a hash that may be finer than its buckets; none: rows of other keys may
-    /// change as well. A merge needs no row of history whose key has another hash, so that a store may leave those where
-    /// they are; positions count what is given. Hidden state is always needed as a whole.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
-    /// use rcm_scd2::{Cut, Load, Spec, buckets};
-    ///
-    /// let ids = |ids: &[&str]| Arc::new(StringArray::from(ids.to_vec())) as ArrayRef;
-    /// let rows = [RecordBatch::try_from_iter([("id", ids(&["a"]))]).unwrap()];
-    /// let (spec, load) = (Spec::snapshot(["id"]).build()?, Load::new(&rows, 1));
-    /// let cut = Cut::new(&spec, &[], &load, &|keys| buckets(keys, 1))?;
-    /// let fine = |keys: &[ArrayRef]| buckets(keys, 1 << 30);
-    /// let hashes = cut.hashes(&cut.units(0..1)[0], &fine)?.unwrap();
-    /// let history = fine(&[ids(&["a", "b"])])?;
-    /// assert_eq!([0, 1].map(|row| hashes.contains(&history.value(row))), [true, false]);
-    /// # Ok::<(), rcm_scd2::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Those of `hash`.
-    pub fn hashes(
-        &self,
-        unit: &Unit,
-        hash: &dyn Fn(&[ArrayRef]) -> Result<UInt32Array, Error>,
-    ) -> Result<Option<HashSet<u32>>, Error> {
-        if self.everywhere {
-            return Ok(None);
-        }
-        let mut hashes: HashSet<u32> = HashSet::new();
-        for (place, pieces) in [(incoming::PLACE, &self.rows), ("withheld", &self.withheld)] {
-            for batch in pieces.parts(&unit.0) {
-                hashes.extend(hash(&keys_of(self.spec, place, &batch)?)?.values().iter().copied());
-            }
-        }
-        Ok(Some(hashes))
     }
 
     /// Merges the load's rows of some buckets with their history and hidden state: as [`merge`], with positions of this
@@ -325,10 +285,6 @@ impl Summary {
             absent_columns: merged.absent_columns.clone(),
         }
     }
-}
-
-fn keys_of(spec: &Spec, place: &'static str, batch: &RecordBatch) -> Result<Vec<ArrayRef>, Error> {
-    spec.keys().iter().map(|name| Ok(batch.column(index(place, batch, name)?).clone())).collect()
 }
 
 /// Whether something of the load can only be judged with all history at hand.

@@ -157,7 +157,11 @@ impl Lake {
 
     async fn put_beat(&self, number: u64, beat: &Beat) -> Result<bool, Problem> {
         let bytes = serde_json::to_vec(beat).map_err(|e| Problem::storage(FOLDER, e))?;
-        self.put_if_absent(&beat_path(number), bytes).await
+        match self.put_if_absent(&beat_path(number), bytes).await {
+            // It was there, and is gone already: another one beats on.
+            Err(problem) if problem.class == Class::Temporary => Ok(false),
+            put => put,
+        }
     }
 
     /// Deletes beats before one. One that stays is one more name in a listing.

@@ -15,7 +15,7 @@ use rcm_connectors::lake::{Access, Checkpoints, Lake, Location};
 use rcm_core::Class;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) fn open(location: &Location) -> Lake {
@@ -138,6 +138,8 @@ fn a_local_disk() {
 struct AnswersLost {
     store: InMemory,
     puts: AtomicU32,
+    /// While a beat is on its way, another process takes its number, the one behind it too, and ends.
+    overtakes: AtomicBool,
 }
 
 impl fmt::Display for AnswersLost {
@@ -149,9 +151,15 @@ impl fmt::Display for AnswersLost {
 #[async_trait::async_trait]
 impl ObjectStore for AnswersLost {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let lost = || Error::AlreadyExists { path: location.to_string(), source: "asked twice".into() };
+        if location.as_ref().contains("lease") && self.overtakes.swap(false, Ordering::SeqCst) {
+            let ended = r#"{"holder":"another","process":1,"ended":true}"#;
+            self.store.put(&Path::from(location.as_ref().replace("1.json", "2.json")), ended.into()).await?;
+            return Err(lost());
+        }
         let put = self.store.put_opts(location, payload, opts).await?;
         match self.puts.fetch_add(1, Ordering::SeqCst) % 2 {
-            0 => Err(Error::AlreadyExists { path: location.to_string(), source: "asked twice".into() }),
+            0 => Err(lost()),
             _ => Ok(put),
         }
     }
@@ -184,6 +192,17 @@ impl ObjectStore for AnswersLost {
 #[test]
 fn a_store_whose_answers_get_lost() {
     contract(&Location::Store { name: "answers lost".to_owned(), store: Arc::new(AnswersLost::default()) });
+}
+
+#[test]
+fn a_number_that_was_taken_and_is_gone_again_is_another_s() {
+    let store = AnswersLost { overtakes: true.into(), ..AnswersLost::default() };
+    let lake = open(&Location::Store { name: "overtaken".to_owned(), store: Arc::new(store) });
+    wait(async {
+        let held = lake.lease().await.unwrap();
+        assert_eq!(lake.names("_rcm/lease").await.unwrap(), ["00000000000000000003.json"]);
+        held.end().await;
+    });
 }
 
 #[test]

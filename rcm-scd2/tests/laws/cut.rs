@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, filter_record_batch, not};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::Schema;
 use rcm_scd2::{Complete, Cut, Disposition, Error, Merged, Patch, ScopeReport, Spec, State, Summary, apply, buckets};
 
@@ -25,7 +25,7 @@ impl Case {
         tally: &mut Tally,
     ) {
         let count = 1 + random.below(4) as u32;
-        match (self.cut(spec, before, packed, count, tally), whole) {
+        match (self.cut(spec, before, packed, count), whole) {
             (Ok((summary, versions)), Ok((merged, expected))) => {
                 assert_eq!(versions, expected, "L15: {count} parts");
                 let counts_live = matches!(packed.load().complete, Complete::Present | Complete::Everything);
@@ -37,21 +37,13 @@ impl Case {
         }
     }
 
-    fn cut(
-        &self,
-        spec: &Spec,
-        before: &State,
-        packed: &Packed,
-        count: u32,
-        tally: &mut Tally,
-    ) -> Result<(Summary, Vec<Version>), Error> {
+    fn cut(&self, spec: &Spec, before: &State, packed: &Packed, count: u32) -> Result<(Summary, Vec<Version>), Error> {
         let load = packed.load();
-        let hash = |keys: &[ArrayRef], count: u32| {
+        let bucket = |keys: &[ArrayRef]| {
             let types = self.layout.key_arrays(&[]);
             let same: Vec<_> = keys.iter().zip(types).map(|(key, like)| cast(key, like.data_type()).unwrap()).collect();
             buckets(&same, count)
         };
-        let bucket = |keys: &[ArrayRef]| hash(keys, count);
         let cut = Cut::new(spec, &before.ledger, &load, &bucket)?;
         let units = cut.units(0..count);
         let of = |batches: &[RecordBatch], wanted: &[u32]| -> Vec<RecordBatch> {
@@ -66,20 +58,11 @@ impl Case {
         };
         let mut after: Vec<RecordBatch> = Vec::new();
         for unit in &units {
-            // What the merge does not need stays where it is; by a hash so coarse that keys meet.
-            let (mut needed, mut others) = (Vec::new(), Vec::new());
-            let coarse = |keys: &[ArrayRef]| hash(keys, 16 * count);
-            let hashes = cut.hashes(unit, &coarse)?;
-            for batch in of(&before.history, unit.buckets()) {
-                let keys: Vec<ArrayRef> = spec.keys().iter().map(|key| batch[key.as_str()].clone()).collect();
-                let is_needed = |hash: u32| hashes.as_ref().is_none_or(|hashes| hashes.contains(&hash));
-                let rows: BooleanArray = coarse(&keys)?.values().iter().map(|hash| Some(is_needed(*hash))).collect();
-                needed.push(filter_record_batch(&batch, &rows).unwrap());
-                others.push(filter_record_batch(&batch, &not(&rows).unwrap()).unwrap());
-            }
-            tally.saw_if(others.iter().any(|batch| batch.num_rows() > 0), "L15 parts of parts");
-            after.extend(others);
-            let state = State { history: needed, hidden: of(&before.hidden, unit.buckets()), ledger: Vec::new() };
+            let state = State {
+                history: of(&before.history, unit.buckets()),
+                hidden: of(&before.hidden, unit.buckets()),
+                ledger: Vec::new(),
+            };
             let mut merged = cut.merge(unit, state.history.clone(), state.hidden.clone())?;
             merged.ledger = Patch { removes: Vec::new(), adds: RecordBatch::new_empty(Schema::empty().into()) };
             after.extend(apply(&state, &merged).unwrap().history);

@@ -1,51 +1,27 @@
 //! A merge into a bucket that leaves its files as they are: what changes of them goes by their deletion vectors, and what
 //! comes is one file more.
 
-use super::bucket::{GROUPS, Lies, broken, closed, within};
-use super::lot::Lot;
+use super::bucket::{broken, closed, within};
+use super::lying::{GROUPS, Lies, Lot};
 use super::write::Written;
 use super::{BUCKET_ROWS, DataFile, History, MergeError, Weaving};
 use crate::lake::vector::{self, Vector};
-use crate::parquet::{self, Encoded, GROUP_ROWS, Group, sorted};
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::concat_batches;
+use crate::parquet::{self, GROUP_ROWS, Group, sorted};
+use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use rcm_core::Problem;
-use rcm_scd2::{Close, Cut, Merged, Spec, Unit};
+use rcm_scd2::{Close, Merged};
 use roaring::RoaringTreemap;
+use std::sync::Arc;
 
 /// Of a hundred rows in the files of a bucket so many may be gone: with more it is copied.
 const GONE: u64 = 30;
 
 impl History<'_> {
-    pub(super) fn append(
-        &self,
-        cut: &Cut<'_>,
-        unit: &Unit,
-        lies: &Lies,
-        files: &[Encoded],
-        spec: &Spec,
-        weave: &Weaving<'_>,
-    ) -> Result<Written, MergeError> {
-        let lots = self.lots(cut, unit, lies, files, spec)?;
-        let hidden = lies.hidden()?;
-        let merged = cut.merge(unit, lots.history(), hidden.clone())?;
-        let hidden_rows = hidden.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.hidden.adds.num_rows();
-        if hidden_rows > BUCKET_ROWS || self.is_to_be_copied(lies, &merged) {
-            return self.copied(cut, unit, lies, &lots, &merged, weave);
-        }
-        let mut written = Written::default();
-        if !merged.is_no_op() {
-            self.append_rows(lies, &lots.lots, &merged, weave, &mut written)?;
-        }
-        if !merged.hidden.is_empty() {
-            written.hidden(self, lies.leaf, &merged.hidden.apply(&hidden)?)?;
-        }
-        Ok(written)
-    }
-
     /// Whether too little of a bucket would stay as it is.
-    fn is_to_be_copied(&self, lies: &Lies, merged: &Merged) -> bool {
+    pub(super) fn is_appended_no_more(&self, lies: &Lies, merged: &Merged) -> bool {
         let (mut rows, mut live) = (0, 0);
         for lying in &lies.files {
             (rows, live) = (rows + lying.file.rows, live + lying.file.live());
@@ -57,7 +33,7 @@ impl History<'_> {
         !merged.is_no_op() && (has_too_many || gone * 100 > rows * GONE)
     }
 
-    fn append_rows(
+    pub(super) fn append(
         &self,
         lies: &Lies,
         lots: &[Lot<'_>],
@@ -77,10 +53,10 @@ impl History<'_> {
             gone[lot.file].extend(ended.iter().chain(&away).map(|row| lot.number_in_file(*row)));
             if !ended.is_empty() {
                 let closes = closes.iter().zip(0..).map(|(close, row)| Close { row, valid_to: close.valid_to });
-                comes.push(ends(&lot.rows(&ended)?, &closes.collect::<Vec<_>>(), weave).map_err(broken)?);
+                comes.push(ends(&self.rows_of(lot, &ended)?, &closes.collect::<Vec<_>>(), weave).map_err(broken)?);
             }
             if !away.is_empty() {
-                withdrawn.push(lot.rows(&away)?);
+                withdrawn.push(self.rows_of(lot, &away)?);
             }
             first = end;
         }
@@ -102,6 +78,27 @@ impl History<'_> {
             written.gone.push((lying.file.clone(), gone));
         }
         Ok(())
+    }
+
+    /// Some rows of a lot in all columns of the table; what was not decoded yet is decoded for them alone.
+    fn rows_of(&self, lot: &Lot<'_>, rows: &[usize]) -> Result<RecordBatch, MergeError> {
+        let is_new = |name: &str| lot.known.schema_ref().index_of(name).is_err();
+        let at = UInt64Array::from_iter_values(rows.iter().map(|row| *row as u64));
+        let known = take_record_batch(&lot.known, &at).map_err(broken)?;
+        let new = match self.schema.fields().iter().any(|field| is_new(field.name())) {
+            true => {
+                let numbers: Vec<usize> = rows.iter().map(|row| lot.number(*row)).collect();
+                let read = lot.encoded.view_group(lot.group, &is_new, Some(&numbers));
+                read.map_err(|e| Problem::storage(lot.path, e))?
+            }
+            false => RecordBatch::new_empty(Arc::new(Schema::empty())),
+        };
+        let column = |field: &Arc<Field>| {
+            let of = if is_new(field.name()) { &new } else { &known };
+            cast(of.column(of.schema_ref().index_of(field.name())?), field.data_type())
+        };
+        let columns = self.schema.fields().iter().map(column).collect::<Result<Vec<_>, ArrowError>>();
+        columns.and_then(|columns| RecordBatch::try_new(self.schema.clone(), columns)).map_err(broken)
     }
 
     /// Puts the vectors of all files of which rows went.

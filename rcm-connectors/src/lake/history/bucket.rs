@@ -1,12 +1,11 @@
 //! The rows of a bucket, and a merge into them.
 
 use super::leaf::{self, Leaf};
-use super::lot::Lots;
-use super::write::Written;
-use super::{DataFile, History, MergeError, Weaving, WriteMode};
+use super::lying::{Lies, Lying};
+use super::{History, MergeError, Weaving};
 use crate::lake::change::fit;
 use crate::lake::vector::kept;
-use crate::parquet::{self, Encoded, Group, sorted};
+use crate::parquet::{self, sorted};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
@@ -14,61 +13,11 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{and_not, cast, concat_batches, filter_record_batch, sort_to_indices, take, take_record_batch};
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
-use rcm_scd2::{
-    Close, Cut, IS_CURRENT, IS_DELETED, IS_INFERRED, Merged, Mode, Patch, Spec, Unit, VALID_FROM, VALID_TO,
-};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use rcm_scd2::{Close, Cut, IS_CURRENT, Merged, Patch, Unit, VALID_FROM, VALID_TO};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-
-/// A bucket that got more row groups, or more files, is sorted anew, as one.
-pub(super) const GROUPS: usize = 8;
-
-/// A bucket as it lies in the lake: its files and its hidden observations.
-pub(super) struct Lies {
-    pub(super) leaf: Leaf,
-    pub(super) files: Vec<Lying>,
-    pub(super) hidden: Option<(Bytes, String)>,
-}
-
-/// A file of a bucket.
-pub(super) struct Lying {
-    pub(super) file: DataFile,
-    pub(super) bytes: Bytes,
-    /// In the lake.
-    pub(super) path: String,
-    /// Which of its rows are in the table; none: all.
-    pub(super) live: Option<BooleanArray>,
-}
-
-impl Lying {
-    /// Which of some rows of the file, one behind the other, are in the table; none: all.
-    pub(super) fn live_rows(&self, first: usize, rows: usize) -> Result<Option<BooleanArray>, Problem> {
-        match &self.live {
-            Some(live) if first + rows > live.len() => {
-                Err(Problem::storage(&self.path, "has more rows than its table says"))
-            }
-            live => Ok(live.as_ref().map(|live| live.slice(first, rows))),
-        }
-    }
-
-    pub(super) fn encoded(&self) -> Result<Encoded, Problem> {
-        Encoded::open(self.bytes.clone()).map_err(|e| Problem::storage(&self.path, e))
-    }
-}
-
-impl Lies {
-    pub(super) fn hidden(&self) -> Result<Vec<RecordBatch>, Problem> {
-        let Some((bytes, path)) = &self.hidden else { return Ok(Vec::new()) };
-        parquet::decode(bytes.clone()).map_err(|e| Problem::storage(path, e))
-    }
-
-    pub(super) fn path<'a>(&'a self, otherwise: &'a str) -> &'a str {
-        self.files.first().map_or(otherwise, |file| &file.path)
-    }
-}
 
 /// A bucket in memory.
 pub(super) struct Bucket {
@@ -205,26 +154,13 @@ impl History<'_> {
         Ok(held)
     }
 
-    /// What a merge of a bucket as it lies makes of it as a whole.
-    pub(super) fn copied(
+    /// What a merge makes of the buckets whose rows it was given, in their order.
+    pub(super) fn apply(
         &self,
-        cut: &Cut<'_>,
-        unit: &Unit,
-        lies: &Lies,
-        lots: &Lots<'_>,
+        held: &mut BTreeMap<Leaf, Bucket>,
         merged: &Merged,
         weave: &Weaving<'_>,
-    ) -> Result<Written, MergeError> {
-        if lots.is_part {
-            return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
-        }
-        let mut held = BTreeMap::from([(lies.leaf, Bucket::read(lies, &self.schema)?)]);
-        self.apply(&mut held, merged, weave)?;
-        self.encode_all(held)
-    }
-
-    /// What a merge makes of the buckets whose rows it was given, in their order.
-    fn apply(&self, held: &mut BTreeMap<Leaf, Bucket>, merged: &Merged, weave: &Weaving<'_>) -> Result<(), MergeError> {
+    ) -> Result<(), MergeError> {
         if merged.is_no_op() && merged.hidden.is_empty() {
             return Ok(());
         }
@@ -243,78 +179,6 @@ impl History<'_> {
             at = next;
         }
         Ok(())
-    }
-
-    /// Merges a load into a bucket as it lies, and writes what changes. Of what only signs rows nothing is decoded, and
-    /// where rows only end the rest of them is copied.
-    pub(super) fn merge_lying(
-        &self,
-        cut: &Cut<'_>,
-        unit: &Unit,
-        lies: &Lies,
-        spec: &Spec,
-        weave: &Weaving<'_>,
-    ) -> Result<Written, MergeError> {
-        let failed = |e| MergeError::Storage(Problem::storage(lies.path(self.table), e));
-        let files = lies.files.iter().map(Lying::encoded).collect::<Result<Vec<_>, _>>()?;
-        let is_plain = files.len() < 2 && lies.files.iter().all(|file| file.live.is_none());
-        // One that another version wrote, or in another mode, or of which the log does not tell how many rows it has.
-        let is_other = |(lying, file): (&Lying, &Encoded)| {
-            let rows = (0..file.groups()).map(|group| file.rows(group) as u64).sum::<u64>();
-            file.schema().fields() != self.schema.fields() || rows != lying.file.rows
-        };
-        if lies.files.iter().zip(&files).any(is_other) || self.mode == WriteMode::Copy && !is_plain {
-            return self.encode_all(self.merge_held(cut, unit, BTreeMap::new(), std::slice::from_ref(lies), weave)?);
-        }
-        if self.mode == WriteMode::Append {
-            return self.append(cut, unit, lies, &files, spec, weave);
-        }
-        let lots = self.lots(cut, unit, lies, &files, spec)?;
-        let hidden = lies.hidden()?;
-        let merged = cut.merge(unit, lots.history(), hidden.clone())?;
-        let rows = lies.files.iter().map(|lying| lying.file.rows as usize).sum::<usize>() + merged.opens.num_rows();
-        let hidden_rows = hidden.iter().map(RecordBatch::num_rows).sum::<usize>() + merged.hidden.adds.num_rows();
-        let groups = lots.lots.len() + 1;
-        if !merged.withdrawals.is_empty() || groups > GROUPS || rows.max(hidden_rows) > super::BUCKET_ROWS {
-            return self.copied(cut, unit, lies, &lots, &merged, weave);
-        }
-        let mut written = Written::default();
-        if !merged.is_no_op() {
-            let mut groups = Vec::new();
-            let mut first = 0;
-            for lot in &lots.lots {
-                let end = first + lot.known.num_rows();
-                let closes: Vec<Close> = within(&merged.closes, |close| close.row, first, end)
-                    .iter()
-                    .map(|close| Close { row: lot.number(close.row - first), valid_to: close.valid_to })
-                    .collect();
-                let file = &files[lot.file];
-                let mut columns = Vec::new();
-                if !closes.is_empty() {
-                    let is_signed = |name: &str| weave.closed.schema_ref().index_of(name).is_ok();
-                    let changes = |name: &str| is_signed(name) || [VALID_TO, IS_CURRENT].contains(&name);
-                    let batch = file.read_group(lot.group, &changes).map_err(failed)?;
-                    for (at, column) in closed(&batch, &closes, 0, weave).map_err(broken)? {
-                        let name = batch.schema_ref().field(at).name();
-                        columns.push((self.schema.index_of(name).map_err(broken)?, column));
-                    }
-                }
-                groups.push(Group::Copy(file, lot.group, columns));
-                first = end;
-            }
-            let opens =
-                weave.by.opens(&self.schema, &RecordBatch::new_empty(self.schema.clone()), &merged).map_err(broken)?;
-            if opens.num_rows() > 0 {
-                groups.push(Group::Rows(sorted(&opens, &self.order()).map_err(broken)?));
-            }
-            let bytes = parquet::write_groups(&self.schema, groups, self.statistics).map_err(failed)?;
-            written.without_file.push(lies.leaf);
-            written.file(self, lies.leaf, bytes, rows);
-        }
-        if !merged.hidden.is_empty() {
-            written.hidden(self, lies.leaf, &merged.hidden.apply(&hidden)?)?;
-        }
-        Ok(written)
     }
 
     /// Rows in buckets of their own, sorted.
@@ -364,16 +228,6 @@ impl History<'_> {
         let wanted = leaf.has(&self.keys_of(rows)?)?;
         filter_record_batch(rows, &wanted).map_err(broken)
     }
-}
-
-/// The columns that the engine reads.
-pub(super) fn engine_columns(spec: &Spec) -> BTreeSet<&str> {
-    let sequence: Vec<&String> = match spec.mode() {
-        Mode::Snapshot { sequence, .. } => sequence.iter().map(|(name, _)| name).collect(),
-        Mode::Feed { sequence, .. } => sequence.iter().collect(),
-    };
-    let columns = spec.keys().iter().chain(spec.columns().iter().map(|(name, _)| name)).chain(sequence);
-    columns.map(String::as_str).chain([VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED, IS_INFERRED]).collect()
 }
 
 /// Rows by their positions over several batches.
