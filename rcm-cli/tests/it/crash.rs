@@ -83,11 +83,14 @@ fn killed(project: &Path, as_of: &str, jobs: usize, point: Point) -> bool {
     !out.status.success()
 }
 
-/// Lets a run die right behind its intent.
-pub(crate) fn die_behind_the_intent(project: &Project, as_of: &str) {
+/// Lets a run die between its first commit and the others.
+pub(crate) fn die_between_commits(project: &Project, as_of: &str) {
     let (_, calls) = clean(project, false, &[as_of]);
+    let is_commit = |(verb, path): &Call| *verb == "link" && kind(path) == "commit";
     let intent = calls.iter().position(|(verb, path)| *verb == "link" && kind(path) == "intent").unwrap();
-    assert!(killed(&project.dir, as_of, 1, Point { call: intent, half: false, cut: None }));
+    let first = intent + calls[intent..].iter().position(is_commit).unwrap();
+    assert!(calls[first + 1..].iter().any(is_commit));
+    assert!(killed(&project.dir, as_of, 1, Point { call: first, half: false, cut: None }));
 }
 
 /// The child of the other tests; by itself it shows that a name is durable when the call that made it returns.
@@ -314,12 +317,12 @@ fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
         5,
         |verb| !verb.starts_with("sync"),
         |stage, point, dice| {
-            // In a third each, day 2 comes meanwhile, the recovery is killed as well, and another run has two threads.
+            // In a third each, day 2 comes meanwhile, and the recovery is killed as well; in half, another run has two threads.
             let calls = stage.calls.len();
             let mut random = || Point { call: dice.below(calls), half: dice.below(2) == 0, cut: None };
             let (again, other) = (random(), random());
             stage.try_out(point, 1, dice.third(), Some(again).filter(|_| dice.third()));
-            if dice.third() {
+            if dice.below(2) == 0 {
                 stage.try_out(other, 2, dice.third(), None);
             }
         },

@@ -1,6 +1,6 @@
 //! Others commit to the lake's tables: before a run plans, and while its redo is under way.
 
-use crate::crash::die_behind_the_intent;
+use crate::crash::die_between_commits;
 use crate::support::{DAY1, DAY2, DAY3, Project};
 
 const TABLE: &str = "silver/patients";
@@ -66,17 +66,27 @@ fn rows_of_others_are_refused_until_the_table_is_built_anew() {
     project.ok(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
 }
 
-#[test]
-fn rows_that_others_took_away_by_a_vector_are_refused_until_the_table_is_built_anew() {
-    let (project, history) = two_days();
-    let (old, _) = copied(&project);
+/// Two rows of a file are taken away by a deletion vector.
+fn mark(project: &Project, file: &str) {
     let protocol = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["appendOnly","deletionVectors","invariants"]}}"#;
     let vector = r#""deletionVector":{"storageType":"u","pathOrInlineDv":"vBn[lx{q8@P<9BNH/isA","offset":1,"sizeInBytes":36,"cardinality":2},"dataChange":true"#;
-    let marked = add(&project, &old, true).replace(r#""dataChange":true"#, vector);
-    commit(&project, &[protocol.to_owned(), remove(&old), marked]);
-    refused(&project, &["run", "--as-of", DAY2]);
-    project.ok(&REBUILD);
-    assert_eq!(project.history("patients"), history);
+    let marked = add(project, file, true).replace(r#""dataChange":true"#, vector);
+    commit(project, &[protocol.to_owned(), remove(file), marked]);
+}
+
+#[test]
+fn rows_that_others_took_away_by_a_vector_are_refused_until_the_table_is_built_anew() {
+    for is_redone in [false, true] {
+        let (project, history) = two_days();
+        if is_redone {
+            die_between_commits(&project, DAY2);
+        }
+        mark(&project, &copied(&project).0);
+        refused(&project, &["run", "--as-of", DAY2]);
+        assert_eq!(project.newest().unwrap().publish, 1, "nothing was published");
+        project.ok(&REBUILD);
+        assert_eq!(project.history("patients"), history);
+    }
 }
 
 #[test]
@@ -118,7 +128,7 @@ fn another_layout_and_the_notes_of_a_vacuum_are_taken_as_they_are() {
 #[test]
 fn a_redo_goes_behind_rows_of_others_which_the_next_run_refuses() {
     let (project, history) = two_days();
-    die_behind_the_intent(&project, DAY2);
+    die_between_commits(&project, DAY2);
     let (_, new) = copied(&project);
     commit(&project, &[add(&project, &new, true)]);
     project.ok(&["run", "--as-of", DAY2]);
@@ -164,7 +174,7 @@ fn what_bars_a_redo_stops_its_record_and_a_rebuild_takes_its_place() {
 
     let (project, _) = two_days();
     let before = project.versions();
-    die_behind_the_intent(&project, DAY2);
+    die_between_commits(&project, DAY2);
     let (old, new) = copied(&project);
     commit(&project, &[remove(&old), add(&project, &new, false)]);
     day3(&project);
@@ -183,7 +193,7 @@ fn what_bars_a_redo_stops_its_record_and_a_rebuild_takes_its_place() {
 #[test]
 fn a_redo_does_not_write_behind_a_gap() {
     let (project, history) = two_days();
-    die_behind_the_intent(&project, DAY2);
+    die_between_commits(&project, DAY2);
     std::fs::remove_dir_all(project.path("lake").join(TABLE).join("_delta_log")).unwrap();
     refused(&project, &["run", "--as-of", DAY2]);
     project.ok(&REBUILD);

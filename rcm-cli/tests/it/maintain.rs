@@ -1,6 +1,6 @@
 //! Housekeeping deletes what no kept publish names, and nothing else.
 
-use crate::crash::die_behind_the_intent;
+use crate::crash::die_between_commits;
 use crate::support::{DAY2, DAY3, Project, wait, walk};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -100,7 +100,7 @@ fn past_versions_go_when_they_are_not_to_be_kept_and_the_next_run_goes_on() {
 fn an_open_intent_is_finished_first() {
     let project = Project::after_day1();
     project.deliver_day2();
-    die_behind_the_intent(&project, DAY2);
+    die_between_commits(&project, DAY2);
     project.ok(&["maintain"]);
     let clean = Project::after_day1();
     clean.deliver_day2();
