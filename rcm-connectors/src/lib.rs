@@ -4,10 +4,14 @@
 //! |---|---|---|
 //! | `csv` (default) | [`csv`] | files of unknown quality: every line becomes a row or a reject, none is dropped |
 //! | `parquet` (default) | [`parquet`] | deterministic Parquet files: the same rows give the same bytes |
+//! | `postgres` | [`postgres`] | tables of a PostgreSQL database, by binary COPY in one snapshot |
 //! | `delta` | [`lake`] | the lake: lease, intent, publish record, state, history tables, audit |
+//!
+//! What every source of rows must hold to is a test that anybody can call: [`contract`].
 //!
 //! What it is not: it decides nothing about the data. Rules live in `rcm-transforms`, history in `rcm-scd2`.
 
+pub mod contract;
 #[cfg(feature = "csv")]
 pub mod csv;
 pub mod files;
@@ -15,3 +19,7 @@ pub mod files;
 pub mod lake;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "tls")]
+pub mod tls;

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use tokio::runtime::Runtime;
 
 mod append;
+#[path = "../components/mod.rs"]
+mod components;
 #[cfg(unix)]
 mod contention;
 mod damage;

@@ -1,68 +1,21 @@
 //! Real services on loopback: Azurite (npm), moto (PyPI), an endpoint that gives tokens over TLS. Each is started here on a
 //! free port and stopped when it is dropped. `.ci/components.sh` installs what is needed into `target/components`.
 
+use crate::components::{Authority, Service, free_port, program, ring};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The emulator's account; its key stands in Microsoft's documentation.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
 pub(crate) const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-/// The program of a component; none, with the reason printed, where it is not installed. In CI it must be.
-fn program(path: &str) -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/components").join(path);
-    if program.is_file() {
-        return Some(program);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is not installed", program.display());
-    // Not captured: whoever runs the tests sees it.
-    let _ =
-        writeln!(std::io::stderr(), "LEFT OUT: {} is not installed; `.ci/components.sh` does it", program.display());
-    None
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A process that listens, until it is dropped.
-struct Service {
-    child: Child,
-    port: u16,
-}
-
-impl Service {
-    fn start(command: &mut Command, port: u16) -> Service {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut service = Service { child, port };
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return service;
-            }
-            assert!(service.child.try_wait().unwrap().is_none(), "{command:?} ended");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{command:?} does not listen");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// One request: its status.
 fn put(port: u16, tls: Option<&Authority>, path: &str) -> u16 {
@@ -88,10 +41,6 @@ fn ask(mut stream: impl Read + Write, request: &str) -> String {
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).unwrap();
     answer
-}
-
-fn ring() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// The Azure Blob emulator, with a container `lake`.
@@ -174,36 +123,6 @@ impl S3 {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("https://127.0.0.1:{}", self.0.port)
-    }
-}
-
-/// A private certificate authority, and a certificate of it for loopback.
-pub(crate) struct Authority {
-    folder: tempfile::TempDir,
-    pub(crate) pem: String,
-    certificate: CertificateDer<'static>,
-    leaf: CertificateDer<'static>,
-    key: Vec<u8>,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Authority {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        for (name, pem) in [("ca.pem", authority.pem()), ("leaf.pem", leaf.pem()), ("leaf.key", key.serialize_pem())] {
-            std::fs::write(folder.path().join(name), pem).unwrap();
-        }
-        let certificate = authority.der().clone();
-        Authority { folder, pem: authority.pem(), certificate, leaf: leaf.der().clone(), key: key.serialize_der() }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 }
 

@@ -1,8 +1,9 @@
 //! One contract for every place where a lake may lie: a local disk, Azure Blob by key, by signature and by managed identity
 //! (Azurite, over TLS with a private authority), S3 (moto), and a store whose answers get lost.
 
+use crate::components::Authority;
 use crate::loads::{fold, load_all, read, versions};
-use crate::services::{ACCOUNT, Answers, Authority, Azurite, BadLine, KEY, S3, entra_token, sas};
+use crate::services::{ACCOUNT, Answers, Azurite, BadLine, KEY, S3, entra_token, sas};
 use crate::wait;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;

@@ -1,0 +1,261 @@
+//! The clauses.
+
+use super::{Broken, Fixture, Got, Row, read, text};
+use arrow::datatypes::DataType;
+use futures::{FutureExt, TryStreamExt};
+use rcm_core::{Class, CursorKind, Lag, Problem, Wanted, Watermark, Window};
+use std::sync::Mutex;
+
+type Held = Result<(), Broken>;
+
+fn hold(clause: &'static str, holds: bool, what: impl FnOnce() -> String) -> Held {
+    if holds { Ok(()) } else { Err(Broken { clause, what: what() }) }
+}
+
+fn failed(clause: &'static str) -> impl Fn(Problem) -> Broken {
+    move |problem| Broken { clause, what: format!("it failed: {problem}") }
+}
+
+fn row(id: impl ToString, changed: Option<i64>) -> Row {
+    Row { id: id.to_string(), note: None, changed }
+}
+
+fn since(watermark: Option<Watermark>, lag: Lag) -> Window {
+    Window::Since { cursor: "changed".to_owned(), watermark, lag }
+}
+
+fn ids<const N: usize>(ids: [&str; N]) -> Vec<String> {
+    ids.map(str::to_owned).to_vec()
+}
+
+const NO_LAG: Lag = Lag::Steps(0);
+
+pub(super) async fn whole(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
+    const CLAUSE: &str = "whole";
+    let (source, table) = (fixture.source(), fixture.create(cursor).await);
+    let notes = [None, Some(""), Some("NULL"), Some(" a\t'b' \"c\" \\ \n, é ﷽ 😀 ")];
+    let mut rows: Vec<Row> = (0..500).map(|n| row(n, Some(n % 7))).collect();
+    rows.iter_mut().zip(notes.iter().cycle()).for_each(|(row, note)| row.note = note.map(str::to_owned));
+    fixture.insert(&table, &rows).await;
+    let mut expected: Vec<(String, Option<String>)> = rows.into_iter().map(|row| (row.id, row.note)).collect();
+    expected.sort();
+    for time in ["first", "second"] {
+        let got = read(&*source, &table, Window::Whole).await.map_err(failed(CLAUSE))?;
+        let pairs = |batch| text(batch, "id").into_iter().flatten().zip(text(batch, "note")).collect::<Vec<_>>();
+        let mut pairs: Vec<_> = got.batches.iter().flat_map(pairs).collect();
+        pairs.sort();
+        hold(CLAUSE, pairs == expected, || format!("the {time} read gives other rows ({cursor})"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn boundary_lag_and_empty(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
+    let (source, table) = (fixture.source(), fixture.create(cursor).await);
+    // Wall-clock times are read from an hour below the watermark.
+    let far = |step: i64| step * if cursor == CursorKind::Timestamp { 10_000 } else { 1 };
+    let rows = [row("a", Some(far(1))), row("b", Some(far(2))), row("c", Some(far(2))), row("null", None)];
+    fixture.insert(&table, &rows).await;
+    let first = read(&*source, &table, since(None, NO_LAG)).await.map_err(failed("boundary"))?;
+    hold("boundary", first.ids == ids(["a", "b", "c", "null"]), || format!("the first read gives {:?}", first.ids))?;
+    let at = Some(fixture.at(cursor, far(2)));
+    hold("boundary", first.greatest == at, || format!("the greatest {cursor} is {:?}, not {at:?}", first.greatest))?;
+
+    let again = read(&*source, &table, since(at, NO_LAG)).await.map_err(failed("boundary"))?;
+    hold("boundary", again.ids == ids(["b", "c", "null"]), || {
+        format!("the second read gives {:?} ({cursor})", again.ids)
+    })?;
+    fixture.insert(&table, &[row("d", Some(far(2))), row("e", Some(far(1))), row("f", Some(far(3)))]).await;
+    let third = read(&*source, &table, since(at, NO_LAG)).await.map_err(failed("boundary"))?;
+    let expected = ids(["b", "c", "d", "f", "null"]);
+    hold("boundary", third.ids == expected, || format!("rows that came at the watermark: {:?} ({cursor})", third.ids))?;
+
+    let lag = match fixture.step(cursor) {
+        Lag::Time(time) => Lag::Time(time * far(1) as i32),
+        steps => steps,
+    };
+    let wide = read(&*source, &table, since(at, lag)).await.map_err(failed("lag"))?;
+    let expected = ids(["a", "b", "c", "d", "e", "f", "null"]);
+    hold("lag", wide.ids == expected, || format!("a lag of a step gives {:?} ({cursor})", wide.ids))?;
+
+    let behind = Some(fixture.at(cursor, far(4)));
+    let nothing = read(&*source, &table, since(behind, NO_LAG)).await.map_err(failed("empty"))?;
+    hold("empty", nothing.ids == ids(["null"]) && nothing.greatest.is_none(), || {
+        format!("{:?} ({cursor})", nothing.ids)
+    })
+}
+
+pub(super) async fn between(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
+    const CLAUSE: &str = "between";
+    let (source, table) = (fixture.source(), fixture.create(cursor).await);
+    let rows: Vec<Row> = (0..60).map(|n| row(n, Some(n / 3))).collect();
+    fixture.insert(&table, &rows).await;
+    let mut all = Vec::new();
+    for (from, to) in [(0, 1), (1, 7), (7, 7), (7, 20)] {
+        let [from, to] = [from, to].map(|step| fixture.at(cursor, step));
+        let window = Window::Between { cursor: "changed".to_owned(), from, to };
+        all.extend(read(&*source, &table, window).await.map_err(failed(CLAUSE))?.ids);
+    }
+    all.sort();
+    let mut expected: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+    expected.sort();
+    hold(CLAUSE, all == expected, || format!("four windows have {} rows of {} ({cursor})", all.len(), expected.len()))
+}
+
+pub(super) async fn state(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
+    const CLAUSE: &str = "state";
+    let (source, table) = (fixture.source(), fixture.create(cursor).await);
+    fixture.insert(&table, &[row("a", Some(1))]).await;
+    let day = chrono::NaiveDate::default();
+    let kinds = [
+        Watermark::Date(day),
+        Watermark::Timestamp(day.into()),
+        Watermark::TimestampTz(chrono::DateTime::UNIX_EPOCH),
+        Watermark::Integer(0),
+        Watermark::RowVersion(0),
+    ];
+    let ahead = chrono::NaiveDate::from_ymd_opt(9000, 1, 1).unwrap_or(day);
+    let ahead = [
+        Watermark::Date(ahead),
+        Watermark::Timestamp(ahead.into()),
+        Watermark::TimestampTz(ahead.and_time(chrono::NaiveTime::MIN).and_utc()),
+    ];
+    let others = kinds.into_iter().filter(|other| other.kind() != cursor);
+    for wrong in others.chain(ahead.into_iter().filter(|ahead| ahead.kind() == cursor)) {
+        let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: since(Some(wrong), NO_LAG) };
+        match source.open(&wanted).await {
+            Ok(_) => hold(CLAUSE, false, || format!("it reads a {cursor} from {wrong:?}"))?,
+            Err(problem) => {
+                let is_told = problem.class == Class::Config && problem.hint.is_some();
+                hold(CLAUSE, is_told, || format!("{wrong:?} on a {cursor} is refused as {problem:?}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn columns(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "columns";
+    let cursor = first(fixture)?;
+    let (source, table) = (fixture.source(), fixture.create(cursor).await);
+    fixture.insert(&table, &[row("a", Some(1))]).await;
+    let before = source.describe(&table).await.map_err(failed(CLAUSE))?.schema;
+    hold(CLAUSE, before.index_of("added").is_err(), || "the column is there before it was added".to_owned())?;
+    let (widened, data_type): (String, DataType) = fixture.widen(&table).await;
+    let after = read(&*source, &table, Window::Whole).await.map_err(failed(CLAUSE))?;
+    let schema = after.batches.first().map(|batch| batch.schema()).unwrap_or(before);
+    hold(CLAUSE, schema.index_of("added").is_ok(), || "an added column is not read".to_owned())?;
+    let now = schema.field_with_name(&widened).map(|field| field.data_type().clone());
+    hold(CLAUSE, now.as_ref().is_ok_and(|now| *now == data_type), || format!("`{widened}` is read as {now:?}"))
+}
+
+pub(super) async fn projection(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "projection";
+    let (source, table) = (fixture.source(), fixture.create(first(fixture)?).await);
+    fixture.insert(&table, &[row("a", Some(1))]).await;
+    let wanted = |columns: &[&str]| {
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        Wanted { table: table.clone(), columns, window: Window::Whole }
+    };
+    let reading = source.open(&wanted(&["changed", "id"])).await.map_err(failed(CLAUSE))?;
+    let names: Vec<&String> = reading.schema().fields().iter().map(|field| field.name()).collect();
+    hold(CLAUSE, names == ["changed", "id"], || format!("it gives {names:?}"))?;
+    let batches: Vec<_> = reading.read(0).try_collect().await.map_err(failed(CLAUSE))?;
+    hold(CLAUSE, batches.iter().all(|batch| batch.num_columns() == 2), || "its batches have more".to_owned())?;
+    match source.open(&wanted(&["id", "not there"])).await {
+        Ok(_) => hold(CLAUSE, false, || "a column that is not there is read".to_owned()),
+        Err(problem) => hold(CLAUSE, problem.what.contains("`not there`"), || format!("it is refused as {problem:?}")),
+    }
+}
+
+pub(super) async fn tables(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "tables";
+    let source = fixture.source();
+    let hostile = ["no_such_table", "", ".", "a\0b", "x'; DROP TABLE y; --", "\"", "../../etc/passwd", "a.b.c", "💥"];
+    for name in hostile {
+        match source.describe(name).await {
+            Ok(_) => hold(CLAUSE, false, || format!("table {name:?} is there"))?,
+            Err(problem) => {
+                let is_told = problem.class == Class::Config && problem.hint.is_some();
+                hold(CLAUSE, is_told, || format!("table {name:?} is refused as {problem:?}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn broken(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "broken";
+    let cursor = first(fixture)?;
+    let table = fixture.create(cursor).await;
+    let rows: Vec<Row> =
+        (0..2000).map(|n| Row { note: Some("x".repeat(100)), ..row(format!("{n:05}"), Some(1)) }).collect();
+    fixture.insert(&table, &rows).await;
+    // From the first word to the last rows, and one that does not break.
+    let (mut failures, mut wholes) = (0, 0);
+    for bytes in [0, 1, 40, 400, 4_000, 100_000, 200_000, 230_000, 100_000_000] {
+        let source = fixture.breaking(bytes);
+        let outcome = Mutex::new(None);
+        let reading = async {
+            let read = read(&*source, &table, Window::Whole).await;
+            *outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(read);
+        };
+        let in_time = fixture.within(fixture.patience(), reading.boxed()).await;
+        hold(CLAUSE, in_time, || format!("behind {bytes} bytes it does not end"))?;
+        match outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(Ok(Got { ids, .. })) => {
+                wholes += 1;
+                hold(CLAUSE, ids.len() == rows.len(), || format!("behind {bytes} bytes {} rows are all", ids.len()))?;
+            }
+            Some(Err(problem)) => {
+                failures += 1;
+                let is_told = [Class::Temporary, Class::Failed].contains(&problem.class);
+                hold(CLAUSE, is_told, || format!("behind {bytes} bytes it says {problem:?}"))?;
+            }
+            None => hold(CLAUSE, false, || "no outcome".to_owned())?,
+        }
+    }
+    hold(CLAUSE, failures > 3 && wholes > 0, || format!("{failures} reads broke, {wholes} did not: the line is none"))
+}
+
+pub(super) async fn cancelled(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "cancelled";
+    let (source, table) = (fixture.source(), fixture.create(first(fixture)?).await);
+    let rows: Vec<Row> = (0..5000).map(|n| Row { note: Some("x".repeat(1000)), ..row(n, Some(1)) }).collect();
+    fixture.insert(&table, &rows).await;
+    let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: Window::Whole };
+    let outcome = Mutex::new(Ok(0));
+    let reading = async {
+        let read = async {
+            for _ in 0..3 {
+                let reading = source.open(&wanted).await?;
+                let mut batches = reading.read(0);
+                let _ = batches.try_next().await?;
+            }
+            Ok(read(&*source, &table, Window::Whole).await?.ids.len())
+        };
+        *outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = read.await;
+    };
+    let in_time = fixture.within(fixture.patience(), reading.boxed()).await;
+    hold(CLAUSE, in_time, || "a read that is dropped does not end".to_owned())?;
+    let read = outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_err(failed(CLAUSE))?;
+    hold(CLAUSE, read == rows.len(), || format!("the read behind it has {read} rows"))
+}
+
+pub(super) async fn secrets(fixture: &dyn Fixture) -> Held {
+    const CLAUSE: &str = "secrets";
+    let table = fixture.create(first(fixture)?).await;
+    let (source, secret) = fixture.refused();
+    match source.describe(&table).await {
+        Ok(_) => hold(CLAUSE, false, || "a wrong secret opens it".to_owned()),
+        Err(problem) => {
+            let said = format!("{problem:?} {problem}");
+            hold(CLAUSE, !said.contains(&secret), || "its error holds the secret".to_owned())?;
+            hold(CLAUSE, problem.class == Class::Failed, || format!("a wrong secret is {:?}", problem.class))
+        }
+    }
+}
+
+fn first(fixture: &dyn Fixture) -> Result<CursorKind, Broken> {
+    let none = || Broken { clause: "whole", what: "the fixture names no kind of cursor".to_owned() };
+    fixture.cursors().first().copied().ok_or_else(none)
+}

@@ -1,0 +1,216 @@
+//! Tables of a PostgreSQL database, as typed Arrow batches by binary COPY.
+//!
+//! A read is of one snapshot: [`Source::open`] begins a repeatable-read transaction and exports it, every part of the table
+//! reads in it. Of a window the upper bound is that transaction's instant, or the start of the oldest one that is still
+//! writing, where that is earlier: what such a one commits later is ahead of the watermark, not behind it. What began before
+//! and wrote its first row only afterwards is found within the lag. Where the user may not see other sessions
+//! (`pg_read_all_stats`), the bound is [`Options::settle`] before the instant instead.
+//!
+//! | PostgreSQL | Arrow |
+//! |---|---|
+//! | `bool`, `int2`, `int4`, `int8`, `float4`, `float8` | the same |
+//! | `numeric(p, s)` | `Decimal128` to 38 digits, `Decimal256` to 76; beyond, or without a precision, its digits as `Utf8` |
+//! | `money` | `Decimal128(21, 4)` |
+//! | `date`, `time`, `timestamp`, `timestamptz` | `Date32`, `Time64(µs)`, `Timestamp(µs)`, `Timestamp(µs, "UTC")` |
+//! | `bytea` | `Binary` |
+//! | `text`, `varchar`, `char`, `name`, `uuid`, `json`, `jsonb`, `xml`, enums | `Utf8` |
+//! | a domain | as its base type |
+//! | all others (intervals in ISO 8601, arrays, ranges, networks, …) | their text as `Utf8` |
+//!
+//! What Arrow has no value for (an infinite date, a decimal that is no number, `24:00`) is null, and counted in
+//! [`Reading::notes`]; such a cursor is in every window.
+
+mod catalog;
+mod copy;
+mod decode;
+mod session;
+mod window;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use catalog::Table;
+use futures::stream::BoxStream;
+use rcm_core::{Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
+use rustls::ClientConfig;
+use session::Session;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How a database is reached, and how it is read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Name or address of the server, or the folder of its socket, which begins with `/`.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// Who reads; it needs `SELECT` and no more.
+    pub user: String,
+    /// None where the server asks for none.
+    pub password: Option<Secret>,
+    /// Certificates in PEM of authorities that are trusted beside the system's.
+    pub authorities: Option<String>,
+    /// Without TLS: what passes can be read, and changed, on its way. Default: false. A socket of this machine has none.
+    pub plain: bool,
+    /// How many connections read a table at once. Default: 2.
+    pub connections: usize,
+    /// How long before the server's present a window ends where other sessions cannot be seen. Default: 5 s.
+    pub settle: Duration,
+    /// The zone in which timestamps without one are meant. Default: the database's own.
+    pub time_zone: Option<String>,
+    /// How long the server may say nothing. Default: one minute.
+    pub patience: Duration,
+    /// How many bytes of the wire go into a batch. Default: 8 MiB.
+    pub batch_bytes: usize,
+}
+
+impl Options {
+    /// The defaults, for a server on its usual port.
+    pub fn new(host: impl Into<String>, database: impl Into<String>, user: impl Into<String>) -> Self {
+        Options {
+            host: host.into(),
+            port: 5432,
+            database: database.into(),
+            user: user.into(),
+            password: None,
+            authorities: None,
+            plain: false,
+            connections: 2,
+            settle: Duration::from_secs(5),
+            time_zone: None,
+            patience: Duration::from_secs(60),
+            batch_bytes: 8 << 20,
+        }
+    }
+}
+
+/// A PostgreSQL database. Its methods need a tokio runtime with timers and I/O.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), rcm_core::Problem> {
+/// use futures::TryStreamExt;
+/// use rcm_connectors::postgres::{Options, Postgres};
+/// use rcm_core::{Secret, Source, Wanted, Window};
+///
+/// let options = Options { password: Some(Secret::new("…")), ..Options::new("emr.example", "hospital", "reader") };
+/// let database = Postgres::new(options);
+/// let wanted = Wanted { table: "public.patients".into(), columns: Vec::new(), window: Window::Whole };
+/// let reading = database.open(&wanted).await?;
+/// for part in 0..reading.parts() {
+///     let mut batches = reading.read(part);
+///     while let Some(batch) = batches.try_next().await? {
+///         println!("{} rows", batch.num_rows());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    options: Arc<Options>,
+    /// Made when it is needed first.
+    tls: Arc<OnceLock<ClientConfig>>,
+}
+
+impl Postgres {
+    /// Names a database; nothing is connected yet.
+    pub fn new(options: Options) -> Self {
+        Postgres { options: Arc::new(options), tls: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Source for Postgres {
+    async fn describe(&self, table: &str) -> Result<Described, Problem> {
+        let session = Session::open(self, table).await?;
+        Ok(session.table(table).await?.described())
+    }
+
+    async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
+        let session = Session::open(self, &wanted.table).await?;
+        let table = session.table(&wanted.table).await?.with_columns(&wanted.columns)?;
+        let (cursor, kind) = match &wanted.window {
+            Window::Whole => (None, None),
+            Window::Since { cursor, .. } | Window::Between { cursor, .. } => {
+                (Some(cursor), Some(table.cursor(cursor)?))
+            }
+        };
+        let instant = session.snapshot(&self.options, kind).await?;
+        let bounds = match kind {
+            None => (None, None),
+            Some(kind) => window::bounds(&wanted.window, kind, &instant)
+                .map_err(|problem| Problem { place: wanted.table.clone(), ..problem })?,
+        };
+        // Pages tell nothing of the rows of a window, and a view has none.
+        let parts = if cursor.is_none() { table.parts(self.options.connections) } else { 1 };
+        let columns = (0..table.columns.len()).map(|_| AtomicU64::new(0)).collect();
+        Ok(Box::new(Read {
+            database: self.clone(),
+            schema: table.schema(),
+            filter: cursor.map(|cursor| window::filter(cursor, bounds)),
+            table,
+            snapshot: instant.snapshot,
+            session,
+            bounds,
+            parts,
+            unheld: columns,
+        }))
+    }
+}
+
+/// A read in an exported snapshot.
+struct Read {
+    database: Postgres,
+    table: Table,
+    schema: SchemaRef,
+    /// Of a window.
+    filter: Option<String>,
+    bounds: (Option<Watermark>, Option<Watermark>),
+    parts: u64,
+    snapshot: String,
+    /// The snapshot is there as long as the session that exported it.
+    session: Session,
+    /// A column: how many values Arrow has no value for.
+    unheld: Arc<[AtomicU64]>,
+}
+
+impl Reading for Read {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn bounds(&self) -> (Option<Watermark>, Option<Watermark>) {
+        self.bounds
+    }
+
+    fn is_snapshot(&self) -> bool {
+        !self.table.is_foreign
+    }
+
+    fn parts(&self) -> usize {
+        self.parts as usize
+    }
+
+    fn read(&self, part: usize) -> BoxStream<'_, Result<RecordBatch, Problem>> {
+        let filter = match &self.filter {
+            Some(filter) => filter.clone(),
+            None => self.table.pages_of(part as u64, self.parts),
+        };
+        copy::read(
+            self,
+            format!("COPY (SELECT {} FROM {}{filter}) TO STDOUT (FORMAT binary)", self.table.list(), self.table.quoted),
+        )
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let counts = self.unheld.iter().map(|count| count.load(Ordering::Relaxed));
+        let columns = self.table.columns.iter().zip(counts).filter(|(_, count)| *count > 0);
+        let note = |(column, count): (&catalog::Column, u64)| {
+            format!("column `{}`: {count} values that are infinite or no number, read as null", column.name)
+        };
+        columns.map(note).collect()
+    }
+}

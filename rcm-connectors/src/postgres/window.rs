@@ -1,0 +1,67 @@
+//! The bounds of a window, and the condition that says them to the server.
+
+use super::catalog::quoted;
+use super::session::Instant;
+use chrono::{Datelike, Days, NaiveDateTime, TimeDelta};
+use rcm_core::{Class, CursorKind, Problem, Watermark, Window};
+
+pub(super) type Bounds = (Option<Watermark>, Option<Watermark>);
+
+pub(super) fn bounds(window: &Window, kind: CursorKind, instant: &Instant) -> Result<Bounds, Problem> {
+    let upper = match kind {
+        CursorKind::TimestampTz => Some(Watermark::TimestampTz(instant.upper)),
+        CursorKind::Timestamp => Some(Watermark::Timestamp(instant.local)),
+        // A day is read until it is over, and again by every read until then.
+        CursorKind::Date => instant.local.date().checked_add_days(Days::new(1)).map(Watermark::Date),
+        CursorKind::Integer | CursorKind::RowVersion => None,
+    };
+    let lower = window.lower(kind)?;
+    match window {
+        Window::Between { to, .. } => Ok((lower, Some(*to))),
+        Window::Since { watermark, .. } => {
+            let ahead = match watermark {
+                Some(Watermark::TimestampTz(at)) => *at - instant.now,
+                Some(Watermark::Timestamp(at)) => *at - instant.local,
+                Some(Watermark::Date(at)) => *at - instant.local.date(),
+                _ => TimeDelta::zero(),
+            };
+            // Clocks differ, and zones by up to 26 hours.
+            if ahead > TimeDelta::days(2) {
+                return Err(Problem::new(Class::Config, "", "the saved watermark lies ahead of the server's clock: nothing would be read")
+                    .hint("if the server or its clock was replaced, rebuild the table: `rcm run --full-refresh --select TABLE`"));
+            }
+            Ok((lower, upper))
+        }
+        Window::Whole => Ok((None, None)),
+    }
+}
+
+/// What cannot be compared is in every window.
+pub(super) fn filter(cursor: &str, (lower, upper): Bounds) -> String {
+    let column = quoted(cursor);
+    let bound = |sign: &str, at: Option<Watermark>| at.map(|at| format!("{column} {sign} {}", literal(&at)));
+    let within: Vec<String> = [bound(">=", lower), bound("<", upper)].into_iter().flatten().collect();
+    if within.is_empty() {
+        return String::new();
+    }
+    let is_time = !matches!(lower.or(upper), Some(Watermark::Integer(_) | Watermark::RowVersion(_)));
+    let unbounded = if is_time { format!(" OR {column} IN ('infinity', '-infinity')") } else { String::new() };
+    format!(" WHERE ({}) OR {column} IS NULL{unbounded}", within.join(" AND "))
+}
+
+/// A point in the server's own precision, rounded down.
+fn literal(at: &Watermark) -> String {
+    let time = |at: NaiveDateTime, end: &str| match at.year() {
+        ..1 => "-infinity".to_owned(),
+        200_000.. => "infinity".to_owned(),
+        // Without chrono's sign for years of more than four digits.
+        year => format!("{year:04}-{}{end}", at.format("%m-%d %H:%M:%S%.6f")),
+    };
+    match at {
+        Watermark::Date(day) => format!("'{}'::date", time(day.and_time(Default::default()), "")),
+        Watermark::Timestamp(at) => format!("'{}'::timestamp", time(*at, "")),
+        Watermark::TimestampTz(at) => format!("'{}'::timestamptz", time(at.naive_utc(), "+00")),
+        Watermark::Integer(at) => at.to_string(),
+        Watermark::RowVersion(at) => at.to_string(),
+    }
+}

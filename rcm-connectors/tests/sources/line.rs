@@ -1,0 +1,54 @@
+//! A line to a server that breaks, or goes dumb, behind so many bytes of its answers.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection is reset.
+    Broken,
+    /// It stands, and nothing comes any more.
+    Dumb,
+}
+
+/// The port of a line on which all connections together get so many bytes. Its threads end with the tests.
+pub(crate) fn line(to: u16, bytes: usize, end: End) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let left = Arc::new(AtomicUsize::new(bytes));
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let left = left.clone();
+            let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut up, &mut down);
+                down.shutdown(Shutdown::Both)
+            });
+            std::thread::spawn(move || {
+                let (mut far, mut near, mut bytes) = (far, near, [0; 1 << 14]);
+                while let Ok(n @ 1..) = far.read(&mut bytes) {
+                    let before =
+                        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(n)));
+                    let may = before.unwrap().min(n);
+                    if near.write_all(&bytes[..may]).is_err() {
+                        break;
+                    }
+                    if may < n {
+                        if end == End::Dumb {
+                            loop {
+                                std::thread::park();
+                            }
+                        }
+                        break;
+                    }
+                }
+                let _ = far.shutdown(Shutdown::Both);
+                near.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    port
+}

@@ -1,0 +1,185 @@
+//! How far a table was read.
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::max;
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
+};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
+
+/// What the column is by which a source tells what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CursorKind {
+    /// Days.
+    Date,
+    /// Wall-clock time of some place, without saying which.
+    Timestamp,
+    /// Instants.
+    TimestampTz,
+    /// Numbers that only grow.
+    Integer,
+    /// SQL Server's rowversion, as a number.
+    RowVersion,
+}
+
+impl fmt::Display for CursorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CursorKind::Date => "date",
+            CursorKind::Timestamp => "timestamp without time zone",
+            CursorKind::TimestampTz => "timestamp with time zone",
+            CursorKind::Integer => "integer",
+            CursorKind::RowVersion => "rowversion",
+        })
+    }
+}
+
+/// A point on such a column, with all digits that the source tells (chrono holds 100 ns ticks). Points of two kinds are not
+/// comparable: a wall-clock time is no instant.
+///
+/// ```
+/// use rcm_core::Watermark;
+///
+/// let at = Watermark::Timestamp("2026-06-28T12:00:00.1234567".parse().unwrap());
+/// let text = serde_json::to_string(&at).unwrap();
+/// assert_eq!(text, r#"{"timestamp":"2026-06-28T12:00:00.123456700"}"#);
+/// assert_eq!(serde_json::from_str::<Watermark>(&text).unwrap(), at);
+/// assert!(at > Watermark::Timestamp("2026-06-28T12:00:00.1234566".parse().unwrap()));
+/// assert_eq!(at.partial_cmp(&Watermark::Integer(7)), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watermark {
+    /// A day.
+    Date(NaiveDate),
+    /// A wall-clock time.
+    Timestamp(NaiveDateTime),
+    /// An instant.
+    TimestampTz(DateTime<Utc>),
+    /// A number.
+    Integer(i64),
+    /// A rowversion.
+    RowVersion(u64),
+}
+
+/// How far below a watermark a read begins anew: what was committed late is found there. It widens the lower bound only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lag {
+    /// Of dates and times; of dates whole days, rounded up.
+    Time(TimeDelta),
+    /// Of numbers.
+    Steps(u64),
+}
+
+impl Watermark {
+    /// What kind of column it is a point of.
+    pub fn kind(&self) -> CursorKind {
+        match self {
+            Watermark::Date(_) => CursorKind::Date,
+            Watermark::Timestamp(_) => CursorKind::Timestamp,
+            Watermark::TimestampTz(_) => CursorKind::TimestampTz,
+            Watermark::Integer(_) => CursorKind::Integer,
+            Watermark::RowVersion(_) => CursorKind::RowVersion,
+        }
+    }
+
+    /// The point a lag below this one, or the lowest there is; none where the lag is of another kind.
+    ///
+    /// ```
+    /// use chrono::TimeDelta;
+    /// use rcm_core::{Lag, Watermark};
+    ///
+    /// let day = |text: &str| Watermark::Date(text.parse().unwrap());
+    /// assert_eq!(day("2026-03-01").less(Lag::Time(TimeDelta::hours(25))), Some(day("2026-02-27")));
+    /// assert_eq!(Watermark::Integer(5).less(Lag::Steps(7)), Some(Watermark::Integer(-2)));
+    /// assert_eq!(Watermark::Integer(5).less(Lag::Time(TimeDelta::hours(1))), None);
+    /// assert_eq!(Watermark::Integer(5).less(Lag::Time(TimeDelta::zero())), Some(Watermark::Integer(5)));
+    /// ```
+    pub fn less(&self, lag: Lag) -> Option<Watermark> {
+        Some(match (*self, lag) {
+            (point, Lag::Steps(0)) => point,
+            (point, Lag::Time(time)) if time.is_zero() => point,
+            (Watermark::Date(day), Lag::Time(time)) => {
+                let days = time.num_seconds().div_euclid(86_400) + i64::from(time.num_seconds().rem_euclid(86_400) > 0);
+                let days = Days::new(days.unsigned_abs());
+                Watermark::Date(day.checked_sub_days(days).unwrap_or(NaiveDate::MIN))
+            }
+            (Watermark::Timestamp(at), Lag::Time(time)) => {
+                Watermark::Timestamp(at.checked_sub_signed(time).unwrap_or(NaiveDateTime::MIN))
+            }
+            (Watermark::TimestampTz(at), Lag::Time(time)) => {
+                Watermark::TimestampTz(at.checked_sub_signed(time).unwrap_or(DateTime::<Utc>::MIN_UTC))
+            }
+            (Watermark::Integer(at), Lag::Steps(steps)) => Watermark::Integer(at.saturating_sub_unsigned(steps)),
+            (Watermark::RowVersion(at), Lag::Steps(steps)) => Watermark::RowVersion(at.saturating_sub(steps)),
+            _ => return None,
+        })
+    }
+
+    /// The greatest point of a column as a source delivers it; none where it holds nothing, or is no such column. Nulls
+    /// count for nothing.
+    ///
+    /// ```
+    /// use arrow::array::Date32Array;
+    /// use rcm_core::{CursorKind, Watermark};
+    ///
+    /// let days = Date32Array::from(vec![Some(3), None, Some(1)]);
+    /// let greatest = Watermark::greatest(CursorKind::Date, &days).unwrap();
+    /// assert_eq!(greatest, Watermark::Date("1970-01-04".parse().unwrap()));
+    /// assert_eq!(Watermark::greatest(CursorKind::Integer, &days), None);
+    /// ```
+    pub fn greatest(kind: CursorKind, column: &dyn Array) -> Option<Watermark> {
+        fn of<T: ArrowPrimitiveType>(column: &dyn Array) -> Option<T::Native>
+        where
+            T::Native: arrow::array::ArrowNativeTypeOp,
+        {
+            max(column.as_primitive_opt::<T>()?)
+        }
+        let instant = || match column.data_type() {
+            DataType::Timestamp(TimeUnit::Second, _) => DateTime::from_timestamp(of::<TimestampSecondType>(column)?, 0),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                DateTime::from_timestamp_millis(of::<TimestampMillisecondType>(column)?)
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                DateTime::from_timestamp_micros(of::<TimestampMicrosecondType>(column)?)
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                Some(DateTime::from_timestamp_nanos(of::<TimestampNanosecondType>(column)?))
+            }
+            _ => None,
+        };
+        let is_zoned = matches!(column.data_type(), DataType::Timestamp(_, Some(_)));
+        match kind {
+            CursorKind::Date => Date32Type::to_naive_date_opt(of::<Date32Type>(column)?).map(Watermark::Date),
+            CursorKind::Timestamp if !is_zoned => Some(Watermark::Timestamp(instant()?.naive_utc())),
+            CursorKind::TimestampTz if is_zoned => Some(Watermark::TimestampTz(instant()?)),
+            CursorKind::Integer => match column.data_type() {
+                DataType::Int16 => of::<Int16Type>(column).map(i64::from),
+                DataType::Int32 => of::<Int32Type>(column).map(i64::from),
+                DataType::Int64 => of::<Int64Type>(column),
+                _ => None,
+            }
+            .map(Watermark::Integer),
+            CursorKind::RowVersion => of::<UInt64Type>(column).map(Watermark::RowVersion),
+            _ => None,
+        }
+    }
+}
+
+/// Within a kind.
+impl PartialOrd for Watermark {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Watermark::Date(a), Watermark::Date(b)) => Some(a.cmp(b)),
+            (Watermark::Timestamp(a), Watermark::Timestamp(b)) => Some(a.cmp(b)),
+            (Watermark::TimestampTz(a), Watermark::TimestampTz(b)) => Some(a.cmp(b)),
+            (Watermark::Integer(a), Watermark::Integer(b)) => Some(a.cmp(b)),
+            (Watermark::RowVersion(a), Watermark::RowVersion(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
+    }
+}
