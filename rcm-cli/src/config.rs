@@ -3,11 +3,13 @@
 mod file;
 mod lines;
 mod mappings;
+mod sources;
 mod vars;
 
 use chrono::Duration;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Location, WriteMode};
+use rcm_connectors::postgres;
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,9 +59,18 @@ impl Settings {
     }
 }
 
-/// `[sources.NAME]`.
+/// `[sources.NAME]`, by its `kind`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub enum Source {
+    /// `csv`.
+    Files(Files),
+    /// `postgres`.
+    Postgres(Box<postgres::Options>),
+}
+
+/// Files below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
     /// Root of the source.
     pub path: PathBuf,
     /// Pattern of file names below it; `{database}`, `{datasource}`, `{table}`, `{targetpath}` stand for a line's own.

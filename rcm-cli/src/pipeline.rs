@@ -12,6 +12,7 @@ mod maintain;
 mod merge;
 mod plan;
 mod publish;
+mod read;
 mod select;
 mod weave;
 
@@ -151,7 +152,7 @@ async fn begun(
     publish::finish_what_was_begun(lake, &rebuilt, clock, progress).await?;
     let plan = plan::make(project, options, lines, Some(lake), pool, clock).await?;
     report.plan(&plan);
-    progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables().len() });
+    progress.event(&Event::Planned { loads: plan.to_read().count(), tables: plan.tables(|_| true).len() });
     match work(project, &plan, lake, pool, clock, progress, report).await {
         // What another run did under this one's number looks like the work of a stranger, or like loss.
         Err(problem) if problem.class != Class::Busy && report.intent.is_none() && plan.is_lost(lake).await => {
@@ -173,12 +174,14 @@ async fn work(
 ) -> Result<(), Problem> {
     plan.refuse_wrong_lines()?;
     plan.refuse_late_fulls()?;
-    if !plan.tables().is_empty() || gold::is_due(plan) {
+    let read = land::read(project, plan, lake, pool, progress, report).await?;
+    let touched = plan.tables(|load| read.iter().any(|(of, _)| of.line == load.line));
+    if !touched.is_empty() || gold::is_due(plan) {
         lake.begin(&plan.begins(clock.now())).await?;
     }
-    let landed = land::land(project, plan, lake, pool, progress, report).await?;
+    let landed = land::land(read, lake, progress).await?;
     let mut tables = Vec::new();
-    for table in plan.tables() {
+    for table in touched {
         let groups = conform::groups(project, plan, table, &landed, lake, progress).await?;
         let checked = pool.install(|| conform::check(project, plan, table, groups, progress))?;
         tables.push(merge::merge(project, plan, table, checked, lake, pool, report).await?);

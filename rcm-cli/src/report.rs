@@ -55,7 +55,7 @@ pub struct LoadReport {
     pub load_type: LoadType,
     /// What became of it.
     pub status: Status,
-    /// Files to read.
+    /// Files to read, or the table of a database.
     pub files: Vec<String>,
     /// Files that an earlier run read.
     pub known_files: usize,
@@ -80,7 +80,7 @@ pub struct LoadReport {
 pub enum Status {
     /// Its files are in.
     Ok,
-    /// It had no new file.
+    /// It had no new file, or no new row.
     NothingNew,
     /// It could not be read.
     Failed,
@@ -200,11 +200,12 @@ impl Report {
         self.rebuilt.clone_from(&plan.rebuilt);
         for load in &plan.loads {
             let line = load.line;
-            let status = match (&load.problem, load.files.is_empty()) {
+            let status = match (&load.problem, load.has_something()) {
                 (Some(_), _) => Status::Failed,
-                (None, true) => Status::NothingNew,
-                (None, false) => Status::Ok,
+                (None, false) => Status::NothingNew,
+                (None, true) => Status::Ok,
             };
+            let table = load.table.as_ref().map(|_| line.source_table.clone());
             self.problems.extend(load.problem.clone());
             self.loads.push(LoadReport {
                 load: line.name(),
@@ -213,7 +214,7 @@ impl Report {
                 table: line.table.to_owned(),
                 load_type: line.load_type,
                 status,
-                files: load.files.iter().map(|f| f.name.clone()).collect(),
+                files: load.files.iter().map(|f| f.name.clone()).chain(table).collect(),
                 known_files: load.known,
                 read: 0,
                 landed: 0,
@@ -234,6 +235,14 @@ impl Report {
         if let Some(load) = self.load(load) {
             load.status = Status::Failed;
             load.error = Some(problem);
+        }
+    }
+
+    /// A window of a table had no row that was not read before.
+    pub(crate) fn nothing_new(&mut self, load: &str) {
+        if let Some(load) = self.load(load) {
+            load.status = Status::NothingNew;
+            load.files.clear();
         }
     }
 

@@ -33,13 +33,14 @@ use catalog::Table;
 use futures::stream::BoxStream;
 use rcm_core::{Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use rustls::ClientConfig;
-use session::Session;
+use session::{Session, Snapshot};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How a database is reached, and how it is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Name or address of the server, or the folder of its socket, which begins with `/`.
     pub host: String,
@@ -55,7 +56,7 @@ pub struct Options {
     pub authorities: Option<String>,
     /// Without TLS: what passes can be read, and changed, on its way. Default: false. A socket of this machine has none.
     pub plain: bool,
-    /// How many connections read a table at once. Default: 2.
+    /// How many connections read rows at once, of all tables together. Default: 2.
     pub connections: usize,
     /// How long before the server's present a window ends where other sessions cannot be seen. Default: 5 s.
     pub settle: Duration,
@@ -113,12 +114,27 @@ pub struct Postgres {
     options: Arc<Options>,
     /// Made when it is needed first.
     tls: Arc<OnceLock<ClientConfig>>,
+    /// Connections that may read rows.
+    free: Arc<Semaphore>,
+    at: Option<Arc<Snapshot>>,
 }
 
 impl Postgres {
     /// Names a database; nothing is connected yet.
     pub fn new(options: Options) -> Self {
-        Postgres { options: Arc::new(options), tls: Arc::default() }
+        let free = Arc::new(Semaphore::new(options.connections.max(1)));
+        Postgres { options: Arc::new(options), tls: Arc::default(), free, at: None }
+    }
+
+    /// The same database as it is now, for all reads: what several tables say fits together. Without it each read is of an
+    /// instant of its own.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub async fn at_one_instant(&self) -> Result<Postgres, Problem> {
+        let session = Session::open(self, &self.options.database).await?;
+        let at = Some(Arc::new(session.snapshot(&self.options).await?));
+        Ok(Postgres { at, ..self.clone() })
     }
 }
 
@@ -138,12 +154,20 @@ impl Source for Postgres {
                 (Some(cursor), Some(table.cursor(cursor)?))
             }
         };
-        let instant = session.snapshot(&self.options, kind).await?;
+        let (snapshot, session) = match &self.at {
+            Some(at) => (at.clone(), Some(session)),
+            None => (Arc::new(session.snapshot(&self.options).await?), None),
+        };
         let bounds = match kind {
             None => (None, None),
-            Some(kind) => window::bounds(&wanted.window, kind, &instant)
+            Some(kind) => window::bounds(&wanted.window, kind, &snapshot)
                 .map_err(|problem| Problem { place: wanted.table.clone(), ..problem })?,
         };
+        let mut notes = Vec::new();
+        if let Some(cursor) = cursor.filter(|_| matches!(wanted.window, Window::Since { .. })) {
+            let session = session.as_ref().unwrap_or(&snapshot.session);
+            notes.extend(session.rows_ahead(&table, cursor, &snapshot).await?);
+        }
         // Pages tell nothing of the rows of a window, and a view has none.
         let parts = if cursor.is_none() { table.parts(self.options.connections) } else { 1 };
         let columns = (0..table.columns.len()).map(|_| AtomicU64::new(0)).collect();
@@ -152,11 +176,12 @@ impl Source for Postgres {
             schema: table.schema(),
             filter: cursor.map(|cursor| window::filter(cursor, bounds)),
             table,
-            snapshot: instant.snapshot,
-            session,
+            place: wanted.table.clone(),
+            snapshot,
             bounds,
             parts,
             unheld: columns,
+            notes,
         }))
     }
 }
@@ -170,11 +195,12 @@ struct Read {
     filter: Option<String>,
     bounds: (Option<Watermark>, Option<Watermark>),
     parts: u64,
-    snapshot: String,
-    /// The snapshot is there as long as the session that exported it.
-    session: Session,
+    place: String,
+    snapshot: Arc<Snapshot>,
     /// A column: how many values Arrow has no value for.
     unheld: Arc<[AtomicU64]>,
+    /// What was seen when it was opened.
+    notes: Vec<String>,
 }
 
 impl Reading for Read {
@@ -211,6 +237,6 @@ impl Reading for Read {
         let note = |(column, count): (&catalog::Column, u64)| {
             format!("column `{}`: {count} values that are infinite or no number, read as null", column.name)
         };
-        columns.map(note).collect()
+        self.notes.iter().cloned().chain(columns.map(note)).collect()
     }
 }

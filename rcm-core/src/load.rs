@@ -1,5 +1,6 @@
 //! A line of `load_config.csv`: what is loaded from where, and how.
 
+use crate::Lag;
 use std::fmt;
 
 /// What a delivery of a table means.
@@ -44,8 +45,9 @@ pub struct LoadLine {
     pub target_path: String,
     /// File name pattern of this line; overrides that of the source block.
     pub files: Option<String>,
-    /// Rows older than the watermark by more than this are counted as `below_window`.
-    pub lag: chrono::Duration,
+    /// How far below the watermark a database is read again, and a row of a file is not yet counted as `below_window`; none:
+    /// as its source has it.
+    pub lag: Option<Lag>,
 }
 
 impl LoadLine {

@@ -26,6 +26,20 @@ pub enum CursorKind {
     RowVersion,
 }
 
+impl CursorKind {
+    /// What kind of cursor a column of a type is; none if it can be none.
+    pub fn of(data_type: &DataType) -> Option<CursorKind> {
+        match data_type {
+            DataType::Date32 => Some(CursorKind::Date),
+            DataType::Timestamp(_, None) => Some(CursorKind::Timestamp),
+            DataType::Timestamp(_, Some(_)) => Some(CursorKind::TimestampTz),
+            DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(CursorKind::Integer),
+            DataType::UInt64 => Some(CursorKind::RowVersion),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for CursorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -2,7 +2,8 @@
 
 use crate::mapping::{ColumnMapping, TableMapping};
 use crate::money::cents;
-use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray, make_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
@@ -20,7 +21,7 @@ pub struct Conformed {
     pub unread: Vec<(usize, Reason)>,
 }
 
-/// Maps one landed batch. Text is trimmed; what is empty then, or one of `null_words`, is a null (in that spelling: `Null`
+/// Maps one landed batch, of text or of a database's own types. Text is trimmed; what is empty then, or one of `null_words`, is a null (in that spelling: `Null`
 /// is somebody's name). A column without a mapping is null, and so is a mapped one that the batch lacks: hold a delivery
 /// to [`TableMapping::check_columns`] first; a file of the archive may be older than the mapping.
 ///
@@ -40,8 +41,11 @@ pub struct Conformed {
 /// assert_eq!(cell(2).null_count(), 1);
 /// ```
 ///
+/// Dates stay what they are, and of timestamps the day is taken: of those with a zone, the day in UTC. Whatever else has a
+/// type is read as its text would be.
+///
 /// # Errors
-/// A mapped column that is no text.
+/// A mapped column of a type that has no text.
 pub fn conform(
     table: &Table,
     mapping: &TableMapping,
@@ -56,11 +60,15 @@ pub fn conform(
         .map(|column| match mapping.columns.get(column.name).filter(|m| landed.column_by_name(m.from()).is_some()) {
             None => Ok((arrow::array::new_null_array(&column.kind.data_type(), rows), Vec::new())),
             Some(from) => {
-                let cells = landed.column_by_name(from.from()).and_then(|c| c.as_any().downcast_ref::<StringArray>());
+                let cells = landed.column_by_name(from.from());
                 let cells = cells.ok_or_else(|| {
-                    ArrowError::SchemaError(format!("the landed batch has no text column `{}`", from.from()))
+                    ArrowError::SchemaError(format!("the landed batch has no column `{}`", from.from()))
                 })?;
-                Ok(read_column(column, from, null_words, cells))
+                let has_days = matches!(cells.data_type(), DataType::Date32 | DataType::Timestamp(..));
+                if column.kind == Kind::Date && has_days {
+                    return Ok((cast(&wall_clock(cells)?, &DataType::Date32)?, Vec::new()));
+                }
+                Ok(read_column(column, from, null_words, &as_text(cells)?))
             }
         })
         .collect::<Result<Vec<_>, ArrowError>>()?;
@@ -76,6 +84,22 @@ pub fn conform(
     }
     unread.sort_by_key(|(row, _)| *row);
     Ok(Conformed { batch: RecordBatch::try_new(Arc::new(Schema::new(table.fields())), arrays)?, unread })
+}
+
+/// Any cells as text: what a person would read. Times of a zone are told in UTC.
+pub(crate) fn as_text(cells: &ArrayRef) -> Result<StringArray, ArrowError> {
+    Ok(cast(&wall_clock(cells)?, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+/// Times of a zone as the clocks of UTC show them; all else as it is.
+fn wall_clock(cells: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match cells.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let times = cells.to_data().into_builder().data_type(DataType::Timestamp(*unit, None)).build()?;
+            Ok(make_array(times))
+        }
+        _ => Ok(cells.clone()),
+    }
 }
 
 fn read_column(
@@ -130,4 +154,54 @@ fn read_column(
 /// Days since 1970-01-01: what a `Date32` holds.
 pub fn days(date: NaiveDate) -> i32 {
     arrow::datatypes::Date32Type::from_naive_date(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Decimal128Array, Int64Array, TimestampMicrosecondArray, TimestampNanosecondArray};
+    use rcm_core::model::table;
+
+    /// One column of a database under one name of the model.
+    fn conformed(of: &str, column: &str, cells: ArrayRef) -> (ArrayRef, usize) {
+        let landed = RecordBatch::try_from_iter([("C", cells)]).unwrap();
+        let columns = [(column.to_owned(), ColumnMapping::Name("C".to_owned()))].into();
+        let mapping = TableMapping { source: "s".to_owned(), ignore: Vec::new(), columns };
+        let conformed = conform(table(of).unwrap(), &mapping, &["NULL".to_owned()], "h", &landed).unwrap();
+        (conformed.batch[column].clone(), conformed.unread.len())
+    }
+
+    #[test]
+    fn of_a_time_its_day_is_taken() {
+        let expected: ArrayRef = Arc::new(Date32Array::from(vec![Some(-1), Some(0), Some(19_782), None]));
+        let day = 86_400_000_000;
+        let times = vec![Some(-1), Some(0), Some(19_783 * day - 1), None];
+        let naive = TimestampMicrosecondArray::from(times);
+        let zoned = naive.clone().with_timezone("UTC");
+        let nanos = TimestampNanosecondArray::from(vec![Some(-1), Some(0), Some((19_783 * day - 1) * 1000), None]);
+        let days = Date32Array::from(vec![Some(-1), Some(0), Some(19_782), None]);
+        for cells in [Arc::new(naive) as ArrayRef, Arc::new(zoned), Arc::new(nanos), Arc::new(days)] {
+            let data_type = cells.data_type().clone();
+            assert_eq!(conformed("patients", "modified_date", cells), (expected.clone(), 0), "{data_type}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_their_text_would_be() {
+        let amounts =
+            Decimal128Array::from(vec![Some(123_450_000), Some(-1), None]).with_data_type(DataType::Decimal128(21, 4));
+        let expected: ArrayRef = Arc::new(
+            Decimal128Array::from(vec![Some(1_234_500), Some(0), None]).with_data_type(DataType::Decimal128(18, 2)),
+        );
+        assert_eq!(conformed("transactions", "amount", Arc::new(amounts)), (expected, 0));
+        let keys = Int64Array::from(vec![Some(7), None]);
+        let expected: ArrayRef = Arc::new(StringArray::from(vec![Some("7"), None]));
+        assert_eq!(conformed("patients", "patient_id", Arc::new(keys)), (expected, 0));
+        let float = arrow::array::Float64Array::from(vec![f64::NAN, 0.1]);
+        let (amounts, unread) = conformed("transactions", "amount", Arc::new(float));
+        assert_eq!((amounts.null_count(), unread), (1, 1), "what is no number is told");
+        let zoned = TimestampMicrosecondArray::from(vec![1_000_000]).with_timezone("UTC");
+        let expected: ArrayRef = Arc::new(StringArray::from(vec!["1970-01-01T00:00:01"]));
+        assert_eq!(conformed("patients", "patient_id", Arc::new(zoned)), (expected, 0));
+    }
 }

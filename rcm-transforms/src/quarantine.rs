@@ -4,7 +4,7 @@
 //! date or number that does not parse, `G5` a date before 1900 or after the run's instant, `P1` name or birth date of a
 //! patient missing, `N1` a name without which a code says nothing. Nothing yet compares two columns or two tables.
 
-use crate::conform::{Conformed, days};
+use crate::conform::{Conformed, as_text, days};
 use crate::gold::UNKNOWN;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
@@ -141,8 +141,8 @@ pub struct Origin {
     pub file: String,
     /// Record number in the file, from 1.
     pub row: i64,
-    /// Line of the file on which it begins, the header is line 1.
-    pub line: i64,
+    /// Line of the file on which it begins, the header is line 1; none of what came from a database.
+    pub line: Option<i64>,
 }
 
 /// A row that is held back.
@@ -176,7 +176,7 @@ pub fn quarantine_rows(
         reasons.append(true);
     }
     let text = |f: fn(&Held) -> &str| Arc::new(StringArray::from_iter_values(held.iter().map(f))) as ArrayRef;
-    let number = |f: fn(&Held) -> i64| Arc::new(Int64Array::from_iter_values(held.iter().map(f))) as ArrayRef;
+    let number = |f: fn(&Held) -> Option<i64>| Arc::new(held.iter().map(f).collect::<Int64Array>()) as ArrayRef;
     let n = held.len();
     let mut arrays = model.columns().to_vec();
     arrays.extend([
@@ -184,7 +184,7 @@ pub fn quarantine_rows(
         Arc::new(reasons.finish()),
         text(|h| &h.origin.source),
         text(|h| &h.origin.file),
-        number(|h| h.origin.row),
+        number(|h| Some(h.origin.row)),
         number(|h| h.origin.line),
         text(|h| &h.raw),
         Arc::new(TimestampMicrosecondArray::from(vec![as_of.timestamp_micros(); n]).with_timezone("UTC")),
@@ -217,8 +217,8 @@ pub fn raw_json(landed: &RecordBatch, row: usize) -> String {
         .iter()
         .zip(landed.columns())
         .filter_map(|(field, cells)| {
-            let cells = cells.as_any().downcast_ref::<StringArray>()?;
-            let value = cells.is_valid(row).then(|| cells.value(row).into());
+            let cell = as_text(&cells.slice(row, 1)).ok()?;
+            let value = cell.is_valid(0).then(|| cell.value(0).into());
             Some((field.name().clone(), value.unwrap_or(serde_json::Value::Null)))
         })
         .collect();

@@ -1,6 +1,6 @@
 //! `rcm.toml`.
 
-use super::{Delivery, Settings, Source, Vars, choose, duration, fault};
+use super::{Settings, Source, Vars, choose, duration, fault, sources};
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Access, Location, WriteMode, holds_secret};
 use rcm_core::Problem;
@@ -36,7 +36,7 @@ struct Raw {
     /// Table → how its history is written.
     #[serde(default)]
     write: BTreeMap<String, String>,
-    sources: BTreeMap<String, RawSource>,
+    sources: BTreeMap<String, sources::Raw>,
 }
 
 fn load_config() -> String {
@@ -91,25 +91,6 @@ enum RuleAction {
     Off,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSource {
-    kind: String,
-    path: String,
-    #[serde(default = "files")]
-    files: String,
-    #[serde(default = "delivery")]
-    delivery: Delivery,
-}
-
-fn files() -> String {
-    "{table}.csv".to_owned()
-}
-
-fn delivery() -> Delivery {
-    Delivery::File
-}
-
 pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<File, Vec<Problem>> {
     let raw: Raw = toml::from_str(text).map_err(|e| vec![toml_fault(path, text, &e)])?;
     let mut problems = Vec::new();
@@ -127,13 +108,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let options = raw.lake.storage_options.iter();
     let options = options.map(|(key, value)| (key.clone(), fill(value, &["lake", "storage_options", key]))).collect();
     let grace = fill(&raw.run.grace, &["run", "grace"]);
-    let mut sources = BTreeMap::new();
-    for (name, source) in &raw.sources {
-        let at = |key| ["sources", name.as_str(), key];
-        let root = base(root, &source.path).join(fill(&source.path, &at("path")));
-        let files = fill(&source.files, &at("files"));
-        sources.insert(name.clone(), Source { path: root, files, delivery: source.delivery });
-    }
+    let filled: Vec<(&String, sources::Raw)> = raw
+        .sources
+        .iter()
+        .map(|(name, source)| (name, source.filled(&mut |key, value| fill(value, &["sources", name, key]))))
+        .collect();
 
     let mut wrong = |at: &[&str], what: String, hint: &str| {
         problems.push(fault(path, line_of(text, at), format!("{}: {what}", at.join("."))).hint(hint));
@@ -203,16 +182,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
         let what = "the newest publish is the lake: it cannot go".to_owned();
         wrong(&["maintain", "keep_publishes"], what, "write 1 or more; 100 is the default");
     }
-    for (name, source) in &raw.sources {
-        if source.kind != "csv" {
-            let hint = choose(&source.kind, &["csv"]);
-            wrong(&["sources", name, "kind"], format!("source kind `{}` is not built in", source.kind), &hint);
-        }
-        let files = sources.get(name).map_or("", |s: &Source| s.files.as_str());
-        if files.contains("..") || Path::new(files).is_absolute() {
-            let hint = "name files below the source's path";
-            wrong(&["sources", name, "files"], "leads out of the source's path".to_owned(), hint);
-        }
+    let mut sources = BTreeMap::new();
+    for (name, source) in filled {
+        let as_written = &raw.sources[name];
+        let mut wrong = |key: &str, what: String, hint: &str| wrong(&["sources", name, key], what, hint);
+        sources.extend(source.read(as_written, root, &mut wrong).map(|source| (name.clone(), source)));
     }
     let Some(lake) = lake.filter(|_| problems.is_empty()) else { return Err(problems) };
 
@@ -220,21 +194,21 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let mut digest = format!("{}s {}\n", settings.grace.num_seconds(), settings.max_delete_share);
     digest += &format!("off {:?}\n", settings.rules_off);
     for (name, source) in &sources {
-        digest += &format!("{name} csv {} {:?}\n", source.files, source.delivery);
+        digest += &format!("{name} {}\n", sources::said(source));
     }
     Ok(File { load_config, mappings, lake, settings, sources, digest: sha256(digest.as_bytes()) })
 }
 
-const DURATIONS: &str = "write a number and a unit: 90s, 15m, 12h, 2d";
+pub(super) const DURATIONS: &str = "write a number and a unit: 90s, 15m, 12h, 2d";
 
 /// Whether a value stands elsewhere as a whole.
-fn is_reference(value: &str) -> bool {
+pub(super) fn is_reference(value: &str) -> bool {
     value.starts_with("${") && value.find('}') == Some(value.len() - 1)
 }
 
 /// What a path is relative to: the file's folder, or, where it begins with what was typed on the command line, the folder
 /// in which that was typed.
-fn base<'a>(root: &'a Path, value: &str) -> &'a Path {
+pub(super) fn base<'a>(root: &'a Path, value: &str) -> &'a Path {
     if value.starts_with("${var:") { Path::new("") } else { root }
 }
 

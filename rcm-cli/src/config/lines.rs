@@ -2,7 +2,7 @@
 
 use super::{Source, choose, duration, fault, is_safe_name};
 use rcm_core::model::Role;
-use rcm_core::{LoadLine, LoadType, Problem};
+use rcm_core::{Lag, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::Mapping;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -113,7 +113,11 @@ fn one(
             LoadType::Full
         }
     };
-    let drops = sources.get(source).is_some_and(|s| s.delivery == super::Delivery::Drops);
+    let of_files = match sources.get(source) {
+        Some(Source::Files(files)) => Some(files),
+        _ => None,
+    };
+    let drops = of_files.is_some_and(|s| s.delivery == super::Delivery::Drops);
     if drops && load_type == LoadType::Full {
         let hint = "give the source delivery = \"file\", or load the table incrementally".to_owned();
         wrong(format!("a full load is one file, source `{source}` delivers drops"), hint);
@@ -126,22 +130,31 @@ fn one(
             false
         }
     };
+    let is_database = matches!(sources.get(source), Some(Source::Postgres(_)));
     let lag = match cell("lag") {
-        "" => chrono::Duration::zero(),
-        text => duration(text).unwrap_or_else(|| {
-            wrong("lag is no duration".to_owned(), "write a number and a unit: 90s, 15m, 12h, 2d".to_owned());
-            chrono::Duration::zero()
-        }),
+        "" => None,
+        text => {
+            let steps = text.parse().ok().filter(|_| is_database).map(Lag::Steps);
+            let lag = steps.or_else(|| duration(text).map(Lag::Time));
+            if lag.is_none() {
+                let hint = "write a number and a unit: 90s, 15m, 12h, 2d";
+                wrong("lag is no duration".to_owned(), hint.to_owned());
+            }
+            lag
+        }
     };
     let files = Some(cell("files")).filter(|f| !f.is_empty()).map(str::to_owned);
     if files.as_ref().is_some_and(|f| f.contains("..") || f.starts_with('/')) {
         wrong("files leads out of the source's path".to_owned(), "name files below the source's path".to_owned());
     }
 
-    let pattern = files.as_deref().or(sources.get(source).map(|s| s.files.as_str())).unwrap_or_default();
+    if is_database && files.is_some() {
+        wrong(format!("source `{source}` is a database, it has no files"), "leave the column empty".to_owned());
+    }
+    let pattern = files.as_deref().or(of_files.map(|s| s.files.as_str())).unwrap_or_default();
     let known = ["{database}", "{datasource}", "{table}", "{targetpath}"];
     let plain = known.iter().fold(pattern.to_owned(), |text, placeholder| text.replace(placeholder, ""));
-    if pattern.is_empty() || plain.contains(['{', '}']) {
+    if !is_database && (pattern.is_empty() || plain.contains(['{', '}'])) {
         wrong(
             format!("files `{pattern}` has an unknown placeholder, or is empty"),
             format!("use {}", known.join(", ")),

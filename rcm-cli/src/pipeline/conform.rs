@@ -10,7 +10,7 @@ use chrono::{DateTime, Duration, Utc};
 use rayon::prelude::*;
 use rcm_connectors::lake::{Lake, ReadFile};
 use rcm_core::model::Table;
-use rcm_core::{Class, Event, LoadType, Problem, Progress, Reason};
+use rcm_core::{Class, Event, Lag, LoadType, Problem, Progress, Reason};
 use rcm_transforms::conform::{Conformed, conform, days};
 use rcm_transforms::quarantine::{self, Held, Limits, Origin};
 
@@ -35,7 +35,9 @@ pub(super) struct CheckedFile {
     pub(super) clean: Vec<usize>,
     pub(super) bad: Vec<(usize, Vec<Reason>)>,
     pub(super) rejects: Vec<Held>,
-    /// Greatest watermark that was read and is not in the future, in days.
+    /// What of the table at the edge of its window was read, for the next window.
+    pub(super) edge: Option<Vec<u8>>,
+    /// Of a file: the greatest watermark that was read and is not in the future, in days.
     pub(super) watermark: Option<i32>,
     pub(super) below_window: u64,
 }
@@ -53,17 +55,17 @@ impl CheckedFile {
                 source: self.file.source.clone(),
                 file: self.file.file.clone(),
                 row: self.numbers.value(position),
-                line: self.lines.value(position),
+                line: self.lines.is_valid(position).then(|| self.lines.value(position)),
             },
             reasons,
             raw: quarantine::raw_json(&self.landed, position),
         }
     }
 
-    /// Whether every row's key could be read: only then is what is absent known to be absent.
+    /// Whether every row's key could be read, at one instant: only then is what is absent known to be absent.
     pub(super) fn is_complete(&self, key: &str) -> bool {
         let keys = self.model.column_by_name(key);
-        self.rejects.is_empty() && keys.is_some_and(|keys| keys.null_count() == 0)
+        !self.file.torn && self.rejects.is_empty() && keys.is_some_and(|keys| keys.null_count() == 0)
     }
 
     /// Records of the file.
@@ -184,7 +186,7 @@ fn check_file(
                 source: landed.file.source.clone(),
                 file: landed.file.file.clone(),
                 row: r.row as i64,
-                line: r.line as i64,
+                line: Some(r.line as i64),
             },
             reasons: vec![Reason::row("G1", r.what.clone())],
             raw: String::from_utf8_lossy(&r.raw).into_owned(),
@@ -193,10 +195,15 @@ fn check_file(
 
     let (mut watermark, mut below_window) = (None, 0);
     let dates = table.watermark().and_then(|w| conformed.batch.column_by_name(w.name));
-    if let Some(dates) = dates.and_then(|d| d.as_any().downcast_ref::<Date32Array>()).filter(|_| incremental) {
+    let is_file = landed.file.watermark.is_none();
+    if let Some(dates) = dates.and_then(|d| d.as_any().downcast_ref::<Date32Array>()).filter(|_| incremental && is_file)
+    {
         let last = quarantine::last_day(as_of, settings.grace);
         watermark = dates.iter().flatten().filter(|d| *d <= last).max();
-        let lag = line.map_or_else(Duration::zero, |l| l.lag);
+        let lag = match line.and_then(|l| l.lag) {
+            Some(Lag::Time(lag)) => lag,
+            _ => Duration::zero(),
+        };
         let before = plan.states.get(table.name).and_then(|s| s.watermarks.get(&landed.file.load)?.parse().ok());
         if let Some(before) = before.filter(|_| !is_replay) {
             // Watermarks are days: a part of a day counts as one.
@@ -214,6 +221,7 @@ fn check_file(
         clean: checked.clean,
         bad: checked.bad.into_iter().collect(),
         rejects,
+        edge: landed.edge,
         watermark,
         below_window,
     }

@@ -1,15 +1,17 @@
 //! Steps 2 and 3: landing to bronze. Every column as it came, every line a row or a reject, nothing moved.
 
 use super::plan::{Plan, PlannedFile, PlannedLoad};
+use super::read::PlannedRead;
 use crate::config::Project;
 use crate::report::Report;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+use futures::future::join_all;
 use rayon::prelude::*;
 use rcm_connectors::csv::{Landing, Reject};
-use rcm_connectors::files::read_as_planned;
+use rcm_connectors::files::{read_as_planned, sha256};
 use rcm_connectors::lake::{Lake, ReadFile};
 use rcm_connectors::{csv, parquet};
 use rcm_core::{Class, Event, LoadLine, LoadType, Problem, Progress};
@@ -26,59 +28,75 @@ pub(super) struct Landed {
     /// Line of the file on which each row begins.
     pub(super) lines: Int64Array,
     pub(super) rejects: Vec<Reject>,
+    /// Of a window of a table: digests of the rows that the next window will see again.
+    pub(super) edge: Option<Vec<u8>>,
 }
 
 /// Columns that bronze adds to a row.
 const STAMPS: [&str; 5] = ["_source", "_file", "_row", "_line", "_run"];
 
-/// Reads the new files of all lines, in parallel, and writes them to bronze. A line that fails lands nothing.
-pub(super) async fn land(
+/// What a line read: as yet in memory only.
+pub(super) type Read<'p, 'a> = (&'p PlannedLoad<'a>, Vec<Encoded>);
+
+/// Reads what is new of all lines, files in parallel. A line that fails, or finds that nothing is new, has nothing.
+pub(super) async fn read<'p, 'a>(
     project: &Project,
-    plan: &Plan<'_>,
+    plan: &'p Plan<'a>,
     lake: &Lake,
     pool: &rayon::ThreadPool,
     progress: &dyn Progress,
     report: &mut Report,
-) -> Result<Vec<Landed>, Problem> {
-    let read: Vec<(&PlannedLoad<'_>, Result<Vec<Encoded>, Problem>)> = pool.install(|| {
+) -> Result<Vec<Read<'p, 'a>>, Problem> {
+    let of_files: Vec<&PlannedLoad<'_>> = plan.to_read().filter(|load| load.table.is_none()).collect();
+    let mut read: Vec<(&PlannedLoad<'_>, Result<Vec<Encoded>, Problem>)> = pool.install(|| {
         let read = |load| (load, encode(project, plan, load, progress));
-        plan.to_read().collect::<Vec<_>>().into_par_iter().map(read).collect()
+        of_files.into_par_iter().map(read).collect()
     });
+    let of_tables = plan.to_read().filter_map(|load| Some((load, load.table.as_ref()?)));
+    let of_tables =
+        of_tables.map(async |(load, table)| (load, encode_table(project, plan, load, table, lake, progress).await));
+    read.extend(join_all(of_tables).await);
     // A refusal of one line must not hide what is wrong with another.
-    let mut gate = None;
-    for (load, read) in &read {
-        match read {
-            Err(problem) if problem.class == Class::Gate => gate = gate.or(Some(problem.clone())),
-            Err(problem) => report.failed(&load.line.name(), problem.clone()),
-            Ok(_) => {}
-        }
-    }
-    if let Some(problem) = gate {
-        return Err(problem);
-    }
-    let mut landed = Vec::new();
+    let (mut gate, mut whole) = (None, Vec::new());
     for (load, read) in read {
         let name = load.line.name();
         match read {
-            Err(_) => {}
+            Err(problem) if problem.class == Class::Gate => gate = gate.or(Some(problem)),
+            Err(problem) => report.failed(&name, problem),
+            Ok(files) if files.is_empty() => report.nothing_new(&name),
             Ok(files) => {
-                for file in files {
+                for file in &files {
                     report.landed(&name, file.records, file.landed.rows.num_rows(), file.landed.rejects.len());
-                    lake.put(&file.landed.file.bronze, file.bytes).await?;
-                    if let (Some(path), Some(bytes)) = (&file.landed.file.rejected, file.rejected) {
-                        lake.put(path, bytes).await?;
-                    }
-                    landed.push(file.landed);
                 }
-                progress.event(&Event::Landed { load: &name });
+                whole.push((load, files));
             }
         }
+    }
+    gate.map_or(Ok(whole), Err)
+}
+
+/// Writes to bronze what was read.
+pub(super) async fn land(
+    read: Vec<Read<'_, '_>>,
+    lake: &Lake,
+    progress: &dyn Progress,
+) -> Result<Vec<Landed>, Problem> {
+    let mut landed = Vec::new();
+    for (load, files) in read {
+        for file in files {
+            lake.put(&file.landed.file.bronze, file.bytes).await?;
+            if let (Some(path), Some(bytes)) = (&file.landed.file.rejected, file.rejected) {
+                lake.put(path, bytes).await?;
+            }
+            landed.push(file.landed);
+        }
+        progress.event(&Event::Landed { load: &load.line.name() });
     }
     Ok(landed)
 }
 
 /// A file that was read, and the bytes that will keep it.
-struct Encoded {
+pub(super) struct Encoded {
     landed: Landed,
     /// As the reader counted them.
     records: u64,
@@ -98,29 +116,110 @@ fn encode(
     for (n, file) in load.files.iter().enumerate() {
         let place = format!("{name}: {}", file.name);
         let landing = csv::read(&read_as_planned(&file.path, &file.sha256, &place)?, &place)?;
-        check_columns(project, load.line, &landing.schema, &place)?;
+        let names: Vec<&str> = landing.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        check_columns(project, load.line, &names, &place)?;
         records += landing.records;
         files.push(encode_file(plan, load.line, file, n, landing).map_err(|e| Problem::storage(place, e))?);
     }
-    if records == 0 && load.line.load_type == LoadType::Full {
-        // An empty full table would close every key. Nobody means that by accident.
-        return Err(Problem::new(Class::Gate, name, "the full table has a header and no rows")
-            .hint("deliver it again; nothing was published"));
-    }
+    refuse_empty(load.line, records, "has a header and no rows")?;
     progress.event(&Event::Read { load: &name, rows: records });
     Ok(files)
 }
 
-fn check_columns(project: &Project, line: &LoadLine, schema: &SchemaRef, place: &str) -> Result<(), Problem> {
-    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+/// An empty full table would close every key. Nobody means that by accident.
+fn refuse_empty(line: &LoadLine, records: u64, what: &str) -> Result<(), Problem> {
+    match records == 0 && line.load_type == LoadType::Full {
+        true => Err(Problem::new(Class::Gate, line.name(), format!("the full table {what}"))
+            .hint("deliver it again; nothing was published")),
+        false => Ok(()),
+    }
+}
+
+/// What of a table is new; nothing of a window that has nothing new.
+async fn encode_table(
+    project: &Project,
+    plan: &Plan<'_>,
+    load: &PlannedLoad<'_>,
+    table: &PlannedRead,
+    lake: &Lake,
+    progress: &dyn Progress,
+) -> Result<Vec<Encoded>, Problem> {
+    let (name, line) = (load.line.name(), load.line);
+    let place = format!("{name}: {}", line.source_table);
+    let names: Vec<&str> = table.columns.iter().map(String::as_str).collect();
+    check_columns(project, line, &names, &place)?;
+    let new = table.read(line, lake).await.map_err(|problem| Problem { place: place.clone(), ..problem })?;
+    for note in &new.notes {
+        progress.event(&Event::Note(&format!("{place}: {note}")));
+    }
+    let count = new.rows.num_rows();
+    refuse_empty(line, count as u64, "has no rows")?;
+    progress.event(&Event::Read { load: &name, rows: count as u64 });
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut read = read_file(plan, line, 0);
+    (read.file, read.place) = (line.source_table.clone(), table.place);
+    (read.watermark, read.torn) = (new.watermark, table.is_torn);
+    let numbers: Int64Array = (1..=count as i64).collect();
+    let lines = Int64Array::new_null(count);
+    let rows = stamped(&read, &new.rows, &numbers, &lines).map_err(|e| Problem::storage(&place, e))?;
+    let bytes = parquet::encode(&rows.schema(), &[rows], &[]).map_err(|e| Problem::storage(&place, e))?;
+    read.sha256 = sha256(&bytes);
+    let landed = Landed { file: read, rows: new.rows, numbers, lines, rejects: Vec::new(), edge: new.edge };
+    Ok(vec![Encoded { landed, records: count as u64, bytes, rejected: None }])
+}
+
+fn check_columns(project: &Project, line: &LoadLine, names: &[&str], place: &str) -> Result<(), Problem> {
     if let Some(stamp) = names.iter().find(|n| STAMPS.contains(n)) {
         let what = format!("column `{stamp}` has a name that bronze needs for itself");
         return Err(Problem::new(Class::Drift, place, what).hint("rename it in the delivery"));
     }
     match project.mapping(&line.hospital, line.table) {
-        Some((mapping, _)) => mapping.check_columns(&names, place),
+        Some((mapping, _)) => mapping.check_columns(names, place),
         None => Err(Problem::new(Class::Config, place, format!("table `{}` has no mapping", line.table))),
     }
+}
+
+/// What is known of a read before it is.
+fn read_file(plan: &Plan<'_>, line: &LoadLine, n: usize) -> ReadFile {
+    // The hospital is part of the name: several lines may share a folder.
+    let owner = if line.hospital.is_empty() { "shared" } else { &line.hospital };
+    let folder = format!("{}/{}/run={}", line.target_path, line.bronze_table(), plan.run_id);
+    ReadFile {
+        load: line.name(),
+        hospital: line.hospital.clone(),
+        source: line.source.clone(),
+        file: String::new(),
+        sha256: String::new(),
+        as_of: plan.as_of_text(),
+        place: 0,
+        run_id: plan.run_id.clone(),
+        bronze: format!("bronze/{folder}/{}-{owner}-{n}.parquet", plan.attempt),
+        rejected: None,
+        watermark: None,
+        torn: false,
+    }
+}
+
+/// Rows as bronze keeps them.
+fn stamped(
+    read: &ReadFile,
+    rows: &RecordBatch,
+    numbers: &Int64Array,
+    lines: &Int64Array,
+) -> Result<RecordBatch, ArrowError> {
+    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    let is_number = |name| matches!(name, "_row" | "_line");
+    fields.extend(STAMPS.map(|n| Field::new(n, if is_number(n) { DataType::Int64 } else { DataType::Utf8 }, true)));
+    let (n, mut arrays) = (rows.num_rows(), rows.columns().to_vec());
+    arrays.extend([text(&read.source, n), text(&read.file, n), Arc::new(numbers.clone())]);
+    arrays.extend([Arc::new(lines.clone()) as ArrayRef, text(&read.run_id, n)]);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}
+
+fn text(value: &str, n: usize) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n)))
 }
 
 fn encode_file(
@@ -130,39 +229,14 @@ fn encode_file(
     n: usize,
     landing: Landing,
 ) -> Result<Encoded, ArrowError> {
-    // The hospital is part of the name: several lines may share a folder.
-    let owner = if line.hospital.is_empty() { "shared" } else { &line.hospital };
-    let folder = format!("{}/{}/run={}", line.target_path, line.bronze_table(), plan.run_id);
-    let part = format!("{}-{owner}-{n}.parquet", plan.attempt);
-    let rejected = (!landing.rejects.is_empty()).then(|| format!("bronze/_rejected/{folder}/{part}"));
-    let read = ReadFile {
-        load: line.name(),
-        hospital: line.hospital.clone(),
-        source: line.source.clone(),
-        file: file.name.clone(),
-        sha256: file.sha256.clone(),
-        as_of: plan.as_of_text(),
-        place: file.place,
-        run_id: plan.run_id.clone(),
-        bronze: format!("bronze/{folder}/{part}"),
-        rejected,
-    };
+    let mut read = read_file(plan, line, n);
+    (read.file, read.sha256, read.place) = (file.name.clone(), file.sha256.clone(), file.place);
+    read.rejected = (!landing.rejects.is_empty()).then(|| read.bronze.replacen("bronze/", "bronze/_rejected/", 1));
     let numbers: Int64Array = landing.batches.iter().flat_map(|b| b.rows.iter().copied()).collect();
     let lines: Int64Array = landing.batches.iter().flat_map(|b| b.lines.iter().copied()).collect();
     let batches: Vec<RecordBatch> = landing.batches.into_iter().map(|b| b.batch).collect();
     let rows = concat_batches(&landing.schema, &batches)?;
-
-    let text =
-        |value: &str, n: usize| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n))) as ArrayRef;
-    let stamped = {
-        let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-        let is_number = |name| matches!(name, "_row" | "_line");
-        fields.extend(STAMPS.map(|n| Field::new(n, if is_number(n) { DataType::Int64 } else { DataType::Utf8 }, true)));
-        let (n, mut arrays) = (rows.num_rows(), rows.columns().to_vec());
-        arrays.extend([text(&read.source, n), text(&read.file, n), Arc::new(numbers.clone())]);
-        arrays.extend([Arc::new(lines.clone()) as ArrayRef, text(&read.run_id, n)]);
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?
-    };
+    let stamped = stamped(&read, &rows, &numbers, &lines)?;
     let bytes = parquet::encode(&stamped.schema(), std::slice::from_ref(&stamped), &[])?;
     let rejected = match &read.rejected {
         None => None,
@@ -189,7 +263,7 @@ fn encode_file(
     let records = landing.records;
     Ok(Encoded {
         records,
-        landed: Landed { file: read, rows, numbers, lines, rejects: landing.rejects },
+        landed: Landed { file: read, rows, numbers, lines, rejects: landing.rejects, edge: None },
         bytes,
         rejected,
     })
@@ -207,7 +281,7 @@ pub(super) async fn archived(lake: &Lake, file: &ReadFile) -> Result<Landed, Pro
         None => Vec::new(),
         Some(path) => rejects(&decode(lake, path).await?).ok_or_else(|| damaged(path))?,
     };
-    Ok(Landed { file: file.clone(), rows, numbers, lines, rejects })
+    Ok(Landed { file: file.clone(), rows, numbers, lines, rejects, edge: None })
 }
 
 async fn decode(lake: &Lake, path: &str) -> Result<RecordBatch, Problem> {

@@ -2,6 +2,7 @@
 
 use super::conform::{CheckedFile, Group};
 use super::plan::Plan;
+use super::read::edge_part;
 use super::weave::Silver;
 use crate::config::Project;
 use crate::report::{Report, Taken};
@@ -58,9 +59,20 @@ pub(super) async fn merge(
     let mut silver = change("silver", silver_schema(table)).await?;
     let mut quarantine = change("quarantine", quarantine_schema(table)).await?;
 
-    let mut now = Now { state: TableState::default(), quarantine: Vec::new(), known: HashSet::new() };
+    let mut now =
+        Now { state: TableState::default(), quarantine: Vec::new(), known: HashSet::new(), edges: BTreeMap::new() };
     let mut parts = BTreeMap::new();
-    if !rebuilt {
+    if rebuilt {
+        // What was read at the edge of a window stays read.
+        parts.extend(
+            silver
+                .at
+                .state
+                .iter()
+                .filter(|(name, _)| name.starts_with(&edge_part("")))
+                .map(|(n, p)| (n.clone(), p.clone())),
+        );
+    } else {
         parts = silver.at.state.clone();
         now.state = plan.states.get(table.name).cloned().unwrap_or_default();
         let held = lake.read_table(&quarantine.table, &quarantine.before, &quarantine.schema).await?;
@@ -98,6 +110,10 @@ pub(super) async fn merge(
         lake.put_table_state(&path, &now.state).await?;
         parts.insert("state".to_owned(), path);
     }
+    for (load, edge) in now.edges {
+        let stem = format!("_rcm/state/{}/{}-edge-{load}", table.name, plan.attempt);
+        parts.insert(edge_part(&load), lake.put_digested(&stem, "bin", edge).await?);
+    }
     Ok(TableAfter { table, silver, quarantine, state: parts, state_changed, bronze })
 }
 
@@ -110,6 +126,8 @@ struct Now {
     quarantine: Vec<RecordBatch>,
     /// What quarantine holds already, by [`Known`]: the same bad line delivered again is counted, not kept again.
     known: HashSet<Known>,
+    /// Load → the edge of its window.
+    edges: BTreeMap<String, Vec<u8>>,
 }
 
 impl Now {
@@ -194,6 +212,9 @@ impl Now {
 
     fn remember(&mut self, file: &CheckedFile) {
         let load = &file.file.load;
+        if let Some(edge) = &file.edge {
+            self.edges.insert(load.clone(), edge.clone());
+        }
         if let Some(read) = file.watermark.and_then(date) {
             let before = self.state.watermarks.get(load).and_then(|w| w.parse::<NaiveDate>().ok());
             if before.is_none_or(|before| read > before) {

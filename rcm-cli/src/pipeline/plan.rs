@@ -1,7 +1,8 @@
 //! Step 1: what is there to read, and under which name the run goes.
 
 use super::Options;
-use crate::config::{Delivery, Project};
+use super::read::{Databases, PlannedRead, edge_part};
+use crate::config::{Delivery, Files, Project, Source};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use rayon::prelude::*;
 use rcm_connectors::files::{sha256, sha256_of};
@@ -28,12 +29,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) rebuilt: Vec<&'static str>,
 }
 
-/// A line of `load_config.csv` and its files.
+/// A line of `load_config.csv` and its files, or its table.
 #[derive(Debug)]
 pub(crate) struct PlannedLoad<'a> {
     pub(crate) line: &'a LoadLine,
     /// Not read yet.
     pub(crate) files: Vec<PlannedFile>,
+    /// Of a line that reads a database: what is to be read of its table.
+    pub(crate) table: Option<PlannedRead>,
     /// Read by an earlier run and unchanged.
     pub(crate) known: usize,
     /// Why the line cannot be read.
@@ -51,18 +54,25 @@ pub(crate) struct PlannedFile {
     pub(super) place: u64,
 }
 
+impl PlannedLoad<'_> {
+    /// Whether there is something to read; of a database that is known when it was read.
+    pub(crate) fn has_something(&self) -> bool {
+        self.problem.is_none() && (!self.files.is_empty() || self.table.is_some())
+    }
+}
+
 impl<'a> Plan<'a> {
     /// Lines with something to read.
     pub(super) fn to_read(&self) -> impl Iterator<Item = &PlannedLoad<'a>> {
-        self.loads.iter().filter(|l| !l.files.is_empty() && l.problem.is_none())
+        self.loads.iter().filter(|l| l.has_something())
     }
 
-    /// Silver tables that this run touches: those with something to read, those to rebuild, and in a new lake all.
-    pub(super) fn tables(&self) -> Vec<&'static Table> {
+    /// Silver tables that this run touches: those of loads that read something, those to rebuild, and in a new lake all.
+    pub(super) fn tables(&self, has_read: impl Fn(&PlannedLoad<'_>) -> bool) -> Vec<&'static Table> {
         let touched = |t: &&Table| {
             self.at("silver", t.name).is_none()
                 || self.rebuilt.contains(&t.name)
-                || self.to_read().any(|l| l.line.table == t.name)
+                || self.to_read().any(|l| l.line.table == t.name && has_read(l))
         };
         TABLES.iter().filter(touched).collect()
     }
@@ -99,13 +109,13 @@ impl<'a> Plan<'a> {
         for load in self.to_read().filter(|l| l.line.load_type == LoadType::Full) {
             let Some(last) = self.states.get(load.line.table).and_then(|s| s.last(&load.line.name())) else { continue };
             if instant(&last.as_of).is_some_and(|last| last >= self.as_of) {
-                let what = format!(
-                    "the file differs from the one loaded as of {}, and this run's as_of is {}: not later",
-                    last.as_of,
-                    self.as_of_text()
-                );
+                let what = match load.table {
+                    Some(_) => "the table was read as of",
+                    None => "the file differs from the one loaded as of",
+                };
+                let what = format!("{what} {}, and this run's as_of is {}: not later", last.as_of, self.as_of_text());
                 return Err(Problem::new(Class::Gate, load.line.name(), what)
-                    .hint("run with a later --as-of, or take the file out of landing"));
+                    .hint("run with a later --as-of, or leave the load out"));
             }
         }
         Ok(())
@@ -157,19 +167,41 @@ pub(super) async fn make<'a>(
 
     let as_of_text = text(as_of);
     let load = |line: &&'a LoadLine| {
-        let state = states.get(line.table);
-        match files(project, line, state, &as_of_text) {
-            Ok((files, known)) => PlannedLoad { line, files, known, problem: None },
-            Err(problem) => PlannedLoad { line, files: Vec::new(), known: 0, problem: Some(problem) },
+        let nothing = PlannedLoad { line, files: Vec::new(), table: None, known: 0, problem: None };
+        match project.sources.get(&line.source) {
+            Some(Source::Files(source)) => match files(source, line, states.get(line.table), &as_of_text) {
+                Ok((files, known)) => PlannedLoad { files, known, ..nothing },
+                Err(problem) => PlannedLoad { problem: Some(problem), ..nothing },
+            },
+            Some(Source::Postgres(_)) => nothing,
+            None => {
+                let what = format!("source `{}` is not configured", line.source);
+                PlannedLoad { problem: Some(Problem::new(Class::Config, line.name(), what)), ..nothing }
+            }
         }
     };
-    let loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
+    let mut loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
+    let mut databases = Databases::default();
+    for load in &mut loads {
+        let (line, state) = (load.line, states.get(load.line.table));
+        let stands = previous.as_ref().and_then(|p| p.tables.get(&format!("silver/{}", line.table)));
+        let edge = stands.and_then(|at| at.state.get(&edge_part(&line.name())));
+        let is_rebuilt = rebuilt.contains(&line.table);
+        match databases.plan(project, line, state, edge, is_rebuilt, &as_of_text).await {
+            None => {}
+            Some(Ok(table)) => load.table = Some(table),
+            Some(Err(problem)) => load.problem = Some(problem),
+        }
+    }
 
     // The name is known before the first byte is written, and says what the run was told and what it read.
     let mut name = format!("{as_of_text}\n{}\n", project.digest);
     for load in &loads {
         for file in &load.files {
             name += &format!("{} {} {}\n", load.line.name(), file.name, file.sha256);
+        }
+        if let Some(table) = &load.table {
+            name += &format!("{} {} {}\n", load.line.name(), load.line.source_table, table.said());
         }
     }
     for table in &rebuilt {
@@ -202,15 +234,12 @@ fn refuse_other_load_type(line: &LoadLine, state: Option<&TableState>, is_rebuil
 
 /// The files of a line that are still to be read, and how many are known.
 fn files(
-    project: &Project,
+    source: &Files,
     line: &LoadLine,
     state: Option<&TableState>,
     as_of: &str,
 ) -> Result<(Vec<PlannedFile>, usize), Problem> {
     let name = line.name();
-    let source = project.sources.get(&line.source).ok_or_else(|| {
-        Problem::new(Class::Config, name.clone(), format!("source `{}` is not configured", line.source))
-    })?;
     let pattern = line
         .files
         .as_deref()

@@ -74,7 +74,7 @@ fn line(load: &LoadReport) -> String {
     match load.status {
         Status::Failed => return "failed: see below".to_owned(),
         Status::Refused => return "not loaded: the run was refused".to_owned(),
-        Status::NothingNew if t.rows_in == 0 => return format!("{}  no new file", load.load_type),
+        Status::NothingNew if t.rows_in == 0 => return format!("{}  nothing new", load.load_type),
         _ => {}
     }
     let counts = [
@@ -98,7 +98,7 @@ fn line(load: &LoadReport) -> String {
 fn planned(load: &LoadReport) -> String {
     match load.status {
         Status::Failed => "cannot be read: see below".to_owned(),
-        _ if load.files.is_empty() => format!("{}  no new file", load.load_type),
+        _ if load.files.is_empty() => format!("{}  nothing new", load.load_type),
         _ => format!("{}  would read {}", load.load_type, load.files.join(", ")),
     }
 }

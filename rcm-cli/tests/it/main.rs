@@ -6,8 +6,11 @@ mod audit;
 mod bad_config;
 mod bad_input;
 mod cloud;
+#[path = "../../../rcm-connectors/tests/components/mod.rs"]
+mod components;
 mod crash;
 mod damage;
+mod databases;
 mod demo;
 mod faulty;
 mod foreign;
@@ -18,8 +21,13 @@ mod maintain;
 mod mounts;
 mod replay;
 mod same_bytes;
+#[allow(dead_code, reason = "the connector's own tests use the rest")]
+#[path = "../../../rcm-connectors/tests/sources/postgres/server.rs"]
+mod server;
 #[allow(dead_code, reason = "the lake's own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/it/services.rs"]
 mod services;
 mod support;
 mod watched;
+
+use support::wait;

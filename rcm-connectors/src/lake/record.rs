@@ -124,8 +124,21 @@ pub(super) fn digested(stem: &str, ending: &str, bytes: &[u8]) -> String {
 }
 
 impl Lake {
-    /// Reads a part whose path is [`digested`].
-    pub(super) async fn get_digested(&self, path: &str) -> Result<bytes::Bytes, Problem> {
+    /// Writes a state part under a path that carries a digest of it: `<stem>-<digest>.<ending>`, which is returned. The stem
+    /// begins with the attempt.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn put_digested(&self, stem: &str, ending: &str, bytes: Vec<u8>) -> Result<String, Problem> {
+        let path = digested(stem, ending, &bytes);
+        self.put(&path, bytes).await.map(|()| path)
+    }
+
+    /// Reads a part that [`Lake::put_digested`] wrote.
+    ///
+    /// # Errors
+    /// A part that is missing or damaged.
+    pub async fn get_digested(&self, path: &str) -> Result<bytes::Bytes, Problem> {
         let bytes = self.get(path).await?;
         let stem = path.rsplit_once('.').and_then(|(path, ending)| Some((path.rsplit_once('-')?.0, ending)));
         match stem.is_some_and(|(stem, ending)| digested(stem, ending, &bytes) == path) {

@@ -1,11 +1,11 @@
 //! What a silver table must remember beside its rows.
 
 use super::Lake;
-use rcm_core::Problem;
+use rcm_core::{Problem, Watermark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A landing file that was read and counts.
+/// A landing file, or what was read of a table of a database, that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadFile {
     /// The line that read it, `hospital.table`.
@@ -14,9 +14,9 @@ pub struct ReadFile {
     pub hospital: String,
     /// Source block.
     pub source: String,
-    /// Name, relative to the source's root.
+    /// Name, relative to the source's root; of a table its name.
     pub file: String,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its bytes; of a table of a database that of its bytes in bronze.
     pub sha256: String,
     /// Instant of the run that first read it: the second sequence of its rows (silver's `source_read_at`).
     pub as_of: String,
@@ -29,6 +29,12 @@ pub struct ReadFile {
     pub bronze: String,
     /// Its rejected lines in bronze, where there are any.
     pub rejected: Option<String>,
+    /// Of a table of a database: how far it was read then, at the source's own precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Watermark>,
+    /// Whether it shows its table at several instants: then what is absent from it says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub torn: bool,
 }
 
 /// The state of a silver table: which files are in it, how far each line has come, by which rules.

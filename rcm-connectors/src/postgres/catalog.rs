@@ -211,8 +211,7 @@ impl Table {
 
     pub(super) fn described(&self) -> Described {
         let cursor = |column: &Column| {
-            let is_indexed = self.indexed.contains(&column.name);
-            column.kind.cursor().map(|kind| (column.name.clone(), kind, is_indexed))
+            column.kind.cursor().map(|kind| (column.name.clone(), kind, self.has_index(&column.name)))
         };
         let cursors = self.columns.iter().filter_map(cursor).collect();
         Described { schema: self.schema(), key: self.key.clone(), cursors }
@@ -238,6 +237,10 @@ impl Table {
             Problem::new(Class::Config, &self.quoted, format!("column `{name}` cannot tell what is new"))
                 .hint("a watermark is a date, a timestamp or an integer")
         })
+    }
+
+    pub(super) fn has_index(&self, column: &str) -> bool {
+        self.indexed.iter().any(|indexed| indexed == column)
     }
 
     fn no_column(&self, name: &str) -> Problem {

@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use rcm_core::{Class, Problem};
 use std::pin::Pin;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_postgres::CopyOutStream;
 
@@ -31,6 +32,8 @@ enum Copying {
 }
 
 struct Running {
+    /// One of the connections that may read.
+    _free: OwnedSemaphorePermit,
     session: Session,
     stream: Pin<Box<CopyOutStream>>,
     frames: Frames,
@@ -77,14 +80,16 @@ impl Copying {
 
 impl Running {
     async fn begin(read: &Read, sql: &str) -> Result<Running, Problem> {
-        let session = Session::open(&read.database, &read.session.place).await?;
+        let free = read.database.free.clone().acquire_owned().await;
+        let free = free.map_err(|e| Problem::storage(&read.place, e))?;
+        let session = Session::open(&read.database, &read.place).await?;
         session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        session.run(&format!("SET TRANSACTION SNAPSHOT '{}'", read.snapshot.replace('\'', "''"))).await?;
+        session.run(&format!("SET TRANSACTION SNAPSHOT '{}'", read.snapshot.name.replace('\'', "''"))).await?;
         let stream = timeout(read.database.options.patience, session.client.copy_out(sql)).await;
         let stream = stream.map_err(|_| silent(&session.place, read.database.options.patience))?;
         let stream = stream.map_err(|e| problem(&session.place, &e))?;
         let rows = Rows::new(read.schema.clone(), read.table.columns.iter().map(|column| column.kind));
-        Ok(Running { session, stream: Box::pin(stream), frames: Frames::default(), rows })
+        Ok(Running { _free: free, session, stream: Box::pin(stream), frames: Frames::default(), rows })
     }
 }
 

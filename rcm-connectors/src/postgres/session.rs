@@ -1,9 +1,10 @@
 //! A connection with the settings on which everything else relies, and what went wrong on it.
 
-use super::{Options, Postgres};
+use super::catalog::Table;
+use super::{Options, Postgres, window};
 use crate::tls::trusting;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use rcm_core::{Class, CursorKind, Problem};
+use rcm_core::{Class, Problem};
 use std::error::Error as _;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET In
     SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0";
 
 /// A connection; it ends when it is dropped, whatever the server is sending.
+#[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
     _connection: JoinSet<()>,
@@ -31,15 +33,18 @@ pub(super) struct Session {
     patience: Duration,
 }
 
-/// What a snapshot shows, and until when a window in it may reach.
-pub(super) struct Instant {
-    pub(super) snapshot: String,
+/// An exported snapshot, and until when a window in it may reach. It is there as long as the session that exported it.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) session: Session,
+    pub(super) name: String,
     /// The server's own clock.
     pub(super) now: DateTime<Utc>,
     /// The end of windows.
     pub(super) upper: DateTime<Utc>,
     /// The same as a wall clock in the zone of timestamps without one shows it.
     pub(super) local: NaiveDateTime,
+    zone: String,
 }
 
 impl Session {
@@ -103,7 +108,7 @@ impl Session {
     }
 
     /// Begins and exports a snapshot.
-    pub(super) async fn snapshot(&self, options: &Options, kind: Option<CursorKind>) -> Result<Instant, Problem> {
+    pub(super) async fn snapshot(self, options: &Options) -> Result<Snapshot, Problem> {
         let zone = match &options.time_zone {
             Some(zone) => zone.clone(),
             None => {
@@ -114,8 +119,9 @@ impl Session {
         };
         // Before the snapshot: who ends between the two is in it, who begins between them has a later clock than it.
         let writing = "SELECT min(xact_start), pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') \
-            FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()";
-        let writing = if kind.is_some() { self.rows(writing, &[]).await? } else { Vec::new() };
+            FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = current_database() \
+            AND backend_type <> 'autovacuum worker'";
+        let writing = self.rows(writing, &[]).await?;
         let (oldest, sees) = match writing.first() {
             Some(row) => (row.try_get(0).unwrap_or(None), row.try_get(1).unwrap_or(false)),
             None => (None::<DateTime<Utc>>, true),
@@ -127,12 +133,34 @@ impl Session {
         let rows = self.rows(bound, &[&oldest, &settle, &zone]).await?;
         let unreadable = |e: tokio_postgres::Error| problem(&self.place, &e);
         let row = rows.first().ok_or_else(|| Problem::storage(&self.place, "the server tells no time"))?;
-        Ok(Instant {
-            now: row.try_get(0).map_err(unreadable)?,
-            upper: row.try_get(1).map_err(unreadable)?,
-            local: row.try_get(2).map_err(unreadable)?,
-            snapshot: row.try_get(3).map_err(unreadable)?,
-        })
+        let (now, upper) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
+        let (local, name) = (row.try_get(2).map_err(unreadable)?, row.try_get(3).map_err(unreadable)?);
+        Ok(Snapshot { session: self, name, now, upper, local, zone })
+    }
+}
+
+impl Session {
+    /// Whether rows lie ahead of the clock: dated wrongly, or meant in another zone. They are read when it gets there. Without
+    /// an index that would be looked for at the price of another read.
+    pub(super) async fn rows_ahead(
+        &self,
+        table: &Table,
+        cursor: &str,
+        snapshot: &Snapshot,
+    ) -> Result<Option<String>, Problem> {
+        let Some(ahead) = window::ahead(cursor, table.cursor(cursor)?, snapshot).filter(|_| table.has_index(cursor))
+        else {
+            return Ok(None);
+        };
+        let rows = self.rows(&format!("SELECT EXISTS (SELECT FROM {} WHERE {ahead})", table.quoted), &[]).await?;
+        let is_so = rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        Ok(is_so.then(|| {
+            format!(
+                "rows of `{cursor}` lie ahead of the clock in zone {}: they are read when it gets there; if they are meant \
+                 in another zone, set `time_zone` of the source",
+                snapshot.zone
+            )
+        }))
     }
 }
 

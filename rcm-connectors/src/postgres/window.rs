@@ -1,13 +1,13 @@
 //! The bounds of a window, and the condition that says them to the server.
 
 use super::catalog::quoted;
-use super::session::Instant;
+use super::session::Snapshot;
 use chrono::{Datelike, Days, NaiveDateTime, TimeDelta};
 use rcm_core::{Class, CursorKind, Problem, Watermark, Window};
 
 pub(super) type Bounds = (Option<Watermark>, Option<Watermark>);
 
-pub(super) fn bounds(window: &Window, kind: CursorKind, instant: &Instant) -> Result<Bounds, Problem> {
+pub(super) fn bounds(window: &Window, kind: CursorKind, instant: &Snapshot) -> Result<Bounds, Problem> {
     let upper = match kind {
         CursorKind::TimestampTz => Some(Watermark::TimestampTz(instant.upper)),
         CursorKind::Timestamp => Some(Watermark::Timestamp(instant.local)),
@@ -47,6 +47,19 @@ pub(super) fn filter(cursor: &str, (lower, upper): Bounds) -> String {
     let is_time = !matches!(lower.or(upper), Some(Watermark::Integer(_) | Watermark::RowVersion(_)));
     let unbounded = if is_time { format!(" OR {column} IN ('infinity', '-infinity')") } else { String::new() };
     format!(" WHERE ({}) OR {column} IS NULL{unbounded}", within.join(" AND "))
+}
+
+/// The condition for rows that lie ahead of the clock by more than clocks differ.
+pub(super) fn ahead(cursor: &str, kind: CursorKind, snapshot: &Snapshot) -> Option<String> {
+    let minutes = TimeDelta::minutes(5);
+    let at = match kind {
+        CursorKind::TimestampTz => Watermark::TimestampTz(snapshot.now + minutes),
+        CursorKind::Timestamp => Watermark::Timestamp(snapshot.local + minutes),
+        CursorKind::Date => Watermark::Date(snapshot.local.date().checked_add_days(Days::new(1))?),
+        CursorKind::Integer | CursorKind::RowVersion => return None,
+    };
+    let column = quoted(cursor);
+    Some(format!("{column} > {} AND {column} < 'infinity'", literal(&at)))
 }
 
 /// A point in the server's own precision, rounded down.

@@ -192,6 +192,11 @@ fn zones_of_sessions_and_the_two_nights_of_the_year() {
                     assert_eq!(seen.len() as i64, upto, "{zone}, {column}: a row is lost");
                 }
             }
+            // What is written in another zone lies ahead, or behind: it is read later, and that is said.
+            client.batch_execute("CREATE INDEX ON events (changed); INSERT INTO events VALUES (9999, localtimestamp + interval '2 h')").await.unwrap();
+            let reading = open(&source, "events", since(None, TimeDelta::zero())).await.unwrap();
+            let notes = reading.notes();
+            assert!(notes.len() == 1 && notes[0].contains(&format!("ahead of the clock in zone {zone}")), "{notes:?}");
             // And what is written now, by that zone's clock, is read now.
             client.batch_execute("INSERT INTO events VALUES (10000, localtimestamp)").await.unwrap();
             let (ids, _) = read(&source, CursorKind::Timestamp, None, TimeDelta::zero()).await;

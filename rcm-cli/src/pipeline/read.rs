@@ -1,0 +1,224 @@
+//! Steps 1 and 2 for tables of databases: what is to be read is fixed when the run is planned, and read when it lands.
+//!
+//! Every database is seen at one instant, all its tables together. A window begins below the watermark: rows that were read
+//! before come again. Those that are as they were then are left out, by a digest of each row at the edge of the window
+//! before; so a window in which nothing is new lands nothing.
+
+use crate::config::{Project, Source as Configured};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+use chrono::TimeDelta;
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+use rcm_connectors::lake::{Lake, TableState};
+use rcm_connectors::postgres::Postgres;
+use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often something is tried that may get better.
+const TRIES: u32 = 3;
+
+/// Before the second try; before each other four times as long as before the last.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How far below the watermark a table is read again by default.
+const LAG: TimeDelta = TimeDelta::hours(1);
+const STEPS: u64 = 10_000;
+
+/// What is to be read of a table.
+pub(crate) struct PlannedRead {
+    /// Gone when it was read: a snapshot is no longer held than it must.
+    reading: Mutex<Option<Box<dyn Reading>>>,
+    /// The columns of the table.
+    pub(super) columns: Vec<String>,
+    /// Whether it shows the table at several instants.
+    pub(super) is_torn: bool,
+    bounds: (Option<Watermark>, Option<Watermark>),
+    /// The column that tells what is new; none of a table that is read as a whole.
+    cursor: Option<(String, CursorKind, Lag)>,
+    /// How far it was read before.
+    saved: Option<Watermark>,
+    /// The state part that holds the edge of the window before.
+    edge: Option<String>,
+    /// Third sequence of its rows.
+    pub(super) place: u64,
+}
+
+impl fmt::Debug for PlannedRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlannedRead").field("cursor", &self.cursor).field("saved", &self.saved).finish_non_exhaustive()
+    }
+}
+
+/// The name of the state part that holds the edge of a load's last window.
+pub(super) fn edge_part(load: &str) -> String {
+    format!("edge/{load}")
+}
+
+/// The databases of a run, each at one instant.
+#[derive(Default)]
+pub(super) struct Databases(BTreeMap<String, Result<Postgres, Problem>>);
+
+impl Databases {
+    /// Fixes what is to be read by a line; none where it reads files.
+    pub(super) async fn plan(
+        &mut self,
+        project: &Project,
+        line: &LoadLine,
+        state: Option<&TableState>,
+        edge: Option<&String>,
+        is_rebuilt: bool,
+        as_of: &str,
+    ) -> Option<Result<PlannedRead, Problem>> {
+        let Some(Configured::Postgres(options)) = project.sources.get(&line.source) else { return None };
+        if !self.0.contains_key(&line.source) {
+            let database = Postgres::new((**options).clone());
+            let database = tried(async || database.at_one_instant().await).await;
+            self.0.insert(line.source.clone(), database);
+        }
+        let name = line.name();
+        let placed = |problem: &Problem| Problem { place: format!("{name}: {}", problem.place), ..problem.clone() };
+        match &self.0[&line.source] {
+            Ok(database) => {
+                let planned = PlannedRead::open(database, line, state, edge, is_rebuilt, as_of).await;
+                Some(planned.map_err(|problem| placed(&problem)))
+            }
+            Err(problem) => Some(Err(placed(problem))),
+        }
+    }
+}
+
+impl PlannedRead {
+    async fn open(
+        database: &dyn Source,
+        line: &LoadLine,
+        state: Option<&TableState>,
+        edge: Option<&String>,
+        is_rebuilt: bool,
+        as_of: &str,
+    ) -> Result<PlannedRead, Problem> {
+        let name = line.name();
+        let before = state.and_then(|state| state.last(&name));
+        let place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
+        let mut saved = before.and_then(|before| before.watermark);
+        let mut cursor = None;
+        if line.load_type == LoadType::Incremental {
+            let described = tried(async || database.describe(&line.source_table).await).await?;
+            let kind = described.cursor(&line.watermark).ok_or_else(|| {
+                let what = format!("watermark `{}` is no column that tells what is new", line.watermark);
+                Problem::new(Class::Config, &line.source_table, what)
+                    .hint("name a column that is a date, a timestamp or an integer")
+            })?;
+            // A rebuild may begin anew by another column.
+            saved = saved.filter(|saved| !is_rebuilt || saved.kind() == kind);
+            let by_default = if kind == CursorKind::Integer { Lag::Steps(STEPS) } else { Lag::Time(LAG) };
+            cursor = Some((line.watermark.clone(), kind, line.lag.unwrap_or(by_default)));
+        }
+        let window = match &cursor {
+            None => Window::Whole,
+            Some((cursor, _, lag)) => Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag },
+        };
+        let wanted = Wanted { table: line.source_table.clone(), columns: Vec::new(), window };
+        let reading = tried(async || database.open(&wanted).await).await?;
+        Ok(PlannedRead {
+            columns: reading.schema().fields().iter().map(|field| field.name().clone()).collect(),
+            is_torn: !reading.is_snapshot(),
+            bounds: reading.bounds(),
+            reading: Mutex::new(Some(reading)),
+            cursor,
+            saved,
+            edge: edge.cloned(),
+            place,
+        })
+    }
+
+    /// What the run is told by it, as part of its name.
+    pub(super) fn said(&self) -> String {
+        format!("{:?} {:?} {:?}", self.cursor, self.saved, self.bounds)
+    }
+
+    /// Reads what is new; once.
+    pub(super) async fn read(&self, line: &LoadLine, lake: &Lake) -> Result<New, Problem> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reading = reading.ok_or_else(|| Problem::storage(&line.source_table, "was read already"))?;
+        let reading = &*reading;
+        let part = |number| async move { tried(async || reading.read(number).try_collect::<Vec<_>>().await).await };
+        let batches: Vec<Vec<RecordBatch>> = try_join_all((0..reading.parts()).map(part)).await?;
+        let broken = |e: ArrowError| Problem::storage(line.name(), e);
+        let rows = concat_batches(reading.schema(), batches.iter().flatten()).map_err(broken)?;
+        let notes = reading.notes();
+        let Some((column, kind, lag)) = &self.cursor else {
+            return Ok(New { rows, notes, watermark: None, edge: None });
+        };
+        let cursor = rows.column_by_name(column).cloned();
+        let cursor = cursor.ok_or_else(|| broken(ArrowError::SchemaError("its cursor is gone".to_owned())))?;
+        let greatest = Watermark::greatest(*kind, &cursor);
+        let watermark = if greatest > self.saved { greatest } else { self.saved };
+        let digests = digests(&rows).map_err(broken)?;
+        let known: HashSet<[u8; 16]> = match &self.edge {
+            None => HashSet::new(),
+            Some(path) => {
+                let bytes = lake.get_digested(path).await?;
+                bytes.chunks_exact(16).filter_map(|digest| digest.try_into().ok()).collect()
+            }
+        };
+        let is_new: BooleanArray = digests.iter().map(|digest| Some(!known.contains(digest))).collect();
+        let new = filter_record_batch(&rows, &is_new).map_err(broken)?;
+        let again = Window::Since { cursor: column.clone(), watermark, lag: *lag }.lower(*kind)?;
+        let edge = at_or_behind(&cursor, *kind, again, &digests);
+        Ok(New { rows: new, notes, watermark, edge: Some(edge) })
+    }
+}
+
+/// What a window has that the one before it had not.
+pub(super) struct New {
+    pub(super) rows: RecordBatch,
+    /// What people should know of it.
+    pub(super) notes: Vec<String>,
+    pub(super) watermark: Option<Watermark>,
+    /// Digests of the rows that the next window will see again.
+    pub(super) edge: Option<Vec<u8>>,
+}
+
+/// A digest of each row, by its values and their types.
+fn digests(rows: &RecordBatch) -> Result<Vec<[u8; 16]>, ArrowError> {
+    let fields: Vec<SortField> = rows.columns().iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let schema = format!("{:?}", rows.schema_ref().fields());
+    let encoded = RowConverter::new(fields)?.convert_columns(rows.columns())?;
+    let one = |row: arrow::row::Row<'_>| {
+        let digest = Sha256::new().chain_update(&schema).chain_update(row.as_ref()).finalize();
+        std::array::from_fn(|at| digest[at])
+    };
+    Ok(encoded.iter().map(one).collect())
+}
+
+/// The digests of rows at or behind a point, and of those whose cursor says nothing; sorted.
+fn at_or_behind(cursor: &ArrayRef, kind: CursorKind, lower: Option<Watermark>, digests: &[[u8; 16]]) -> Vec<u8> {
+    let is_seen_again = |row: usize| {
+        let at = Watermark::greatest(kind, &cursor.slice(row, 1));
+        at.is_none() || lower.is_none() || at >= lower
+    };
+    let mut edge: Vec<&[u8; 16]> =
+        (0..cursor.len()).filter(|row| is_seen_again(*row)).map(|row| &digests[row]).collect();
+    edge.sort_unstable();
+    edge.into_iter().flatten().copied().collect()
+}
+
+/// Tries again what may get better.
+async fn tried<T>(mut once: impl AsyncFnMut() -> Result<T, Problem>) -> Result<T, Problem> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match once().await {
+            Err(problem) if problem.class == Class::Temporary => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+        pause *= 4;
+    }
+    once().await
+}

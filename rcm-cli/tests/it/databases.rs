@@ -1,0 +1,260 @@
+//! Hospital B in a PostgreSQL database: the same figures as out of its files, and nothing lost or doubled between runs.
+
+use crate::server::{PASSWORD, Server};
+use crate::support::{DAY1, DAY2, Project, Said, said as run};
+use futures::SinkExt;
+use std::process::Command;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio_postgres::Client;
+
+/// A column and its type.
+type Typed = (&'static str, &'static str);
+
+/// The tables of hospital B: their key, their watermark and its type.
+const TABLES: [(&str, &str, Option<Typed>); 5] = [
+    ("departments", "DeptID", None),
+    ("providers", "ProviderID", None),
+    ("patients", "ID", Some(("Updated_Date", "timestamp"))),
+    ("encounters", "EncounterID", Some(("ModifiedDate", "date"))),
+    ("transactions", "TransactionID", Some(("ModifiedDate", "timestamptz"))),
+];
+
+struct Databases {
+    project: Project,
+    server: Arc<Server>,
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Databases {
+    /// The starter project, whose hospital B has moved from files to a database.
+    fn new() -> Option<Databases> {
+        let (server, project) = (Server::shared()?, Project::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (database, client) = runtime.block_on(server.database());
+        project.write("ca.pem", &server.authority.pem);
+        let source = format!(
+            "\n[sources.emr-b]\nkind = \"postgres\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{database}\"\n\
+             user = \"admin\"\npassword = \"${{env:EMR_B_PASSWORD}}\"\nca_file = \"ca.pem\"\npatience = \"5s\"\ntime_zone = \"UTC\"\n",
+            server.port
+        );
+        project.write("rcm.toml", project.read("rcm.toml") + &source);
+        project.write("load_config.csv", project.read("load_config.csv").replace("emr,hos-b", "emr-b,hos-b"));
+        let databases = Databases { project, server, client, runtime };
+        databases.sql("CREATE SCHEMA dbo");
+        mend(&databases.project);
+        databases.deliver();
+        Some(databases)
+    }
+
+    fn sql(&self, sql: &str) {
+        self.runtime.block_on(self.client.batch_execute(sql)).unwrap();
+    }
+
+    fn count(&self, sql: &str) -> i64 {
+        self.runtime.block_on(self.client.query_one(sql, &[])).unwrap().get(0)
+    }
+
+    /// What lies in landing of hospital B goes into its tables: a whole one takes the place of all rows, another one those of
+    /// its keys.
+    fn deliver(&self) {
+        for (table, key, watermark) in TABLES {
+            let csv = self.project.read(&format!("landing/emr/hos-b/{table}.csv"));
+            let header = csv.lines().next().unwrap();
+            let columns: Vec<String> = header.split(',').map(|name| format!("\"{name}\" text")).collect();
+            self.sql(&format!("DROP TABLE IF EXISTS new; CREATE TABLE new ({})", columns.join(", ")));
+            self.runtime.block_on(async {
+                let copy = self.client.copy_in("COPY new FROM STDIN (FORMAT csv, HEADER)").await.unwrap();
+                futures::pin_mut!(copy);
+                copy.send(bytes::Bytes::from(csv.clone())).await.unwrap();
+                copy.finish().await.unwrap();
+            });
+            if let Some((column, data_type)) = watermark {
+                // As the database would have it: what is no date is none.
+                let alter = format!(
+                    "SET datestyle = 'ISO, MDY'; SET timezone = 'UTC'; UPDATE new SET \"{column}\" = NULL \
+                     WHERE \"{column}\" !~ '^\\d{{4}}-\\d\\d-\\d\\d$|^\\d\\d/\\d\\d/\\d{{4}}$'; \
+                     ALTER TABLE new ALTER \"{column}\" TYPE {data_type} USING \"{column}\"::{data_type}"
+                );
+                self.sql(&alter);
+            }
+            if table == "transactions" {
+                self.sql("ALTER TABLE new ALTER \"Amount\" TYPE numeric(12,2) USING \"Amount\"::numeric");
+            }
+            let gone = match watermark {
+                None => "true".to_owned(),
+                Some(_) => format!("\"{key}\" IN (SELECT \"{key}\" FROM new)"),
+            };
+            self.sql(&format!(
+                "CREATE TABLE IF NOT EXISTS dbo.{table} (LIKE new); DELETE FROM dbo.{table} WHERE {gone}; \
+                 INSERT INTO dbo.{table} SELECT * FROM new"
+            ));
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        let config = self.project.path("rcm.toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
+        run(command.arg("-c").arg(config).args(args).env("EMR_B_PASSWORD", PASSWORD))
+    }
+
+    fn ok(&self, args: &[&str]) -> Said {
+        let said = self.run(args);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said
+    }
+}
+
+/// Takes lines that are no rows, and amounts that are no numbers, out of the files of hospital B: a database has none such.
+fn mend(project: &Project) {
+    for (table, ..) in TABLES {
+        let path = format!("landing/emr/hos-b/{table}.csv");
+        let csv = project.read(&path);
+        let fields = |line: &str| {
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            reader.records().next().unwrap().unwrap()
+        };
+        let header = fields(csv.lines().next().unwrap());
+        let amount = header.iter().position(|name| name == "Amount");
+        let is_row = |line: &&str| {
+            let row = fields(line);
+            let amount = amount.and_then(|at| row.get(at));
+            row.len() == header.len() && amount.is_none_or(|text| text == "Amount" || text.parse::<f64>().is_ok())
+        };
+        let rows: Vec<&str> = csv.lines().filter(|line| !line.is_empty()).filter(is_row).collect();
+        project.write(&path, rows.join("\n"));
+    }
+}
+
+/// All figures that gold holds.
+fn gold(project: &Project) -> Vec<String> {
+    let models = rcm_transforms::gold::MODELS.iter();
+    let mut rows: Vec<String> =
+        models.flat_map(|model| project.sql(&format!("SELECT '{0}', * FROM gold.{0}", model.name))).collect();
+    rows.sort();
+    assert!(rows.len() > 100, "{}", rows.len());
+    rows
+}
+
+#[test]
+fn a_hospital_in_a_database_has_the_figures_of_its_files() {
+    let Some(databases) = Databases::new() else { return };
+    let files = Project::new();
+    mend(&files);
+    files.ok(&["run", "--as-of", DAY1]);
+    databases.ok(&["run", "--as-of", DAY1]);
+    assert_eq!(gold(&databases.project), gold(&files));
+    for project in [&files, &databases.project] {
+        project.deliver_day2();
+        mend(project);
+    }
+    databases.deliver();
+    files.ok(&["run", "--as-of", DAY2]);
+    databases.ok(&["run", "--as-of", DAY2]);
+    assert_eq!(gold(&databases.project), gold(&files));
+    for (table, ..) in TABLES {
+        assert_eq!(databases.project.history(table), files.history(table), "{table}");
+    }
+    // Out of the archive it is the same.
+    databases.ok(&["run", "--as-of", "2026-07-03T00:00:00Z", "--full-refresh", "--select", "transactions"]);
+    assert_eq!(databases.project.history("transactions"), files.history("transactions"));
+}
+
+#[test]
+fn a_window_in_which_nothing_is_new_leaves_nothing() {
+    let Some(databases) = Databases::new() else { return };
+    databases.ok(&["run", "--as-of", DAY1]);
+    let select = ["--select", "hos-b.patients", "--select", "hos-b.encounters", "--select", "hos-b.transactions"];
+    let run = || databases.ok(&[&["run"], &select[..]].concat());
+    let before = databases.project.newest().unwrap();
+    let said = run();
+    assert!(said.stderr.contains("nothing new  exit 0"), "{}", said.stderr);
+    assert_eq!(databases.project.newest().unwrap(), before);
+
+    // One that is new among thousands that are read again.
+    databases.sql("UPDATE dbo.patients SET \"Address\" = 'elsewhere', \"Updated_Date\" = now() AT TIME ZONE 'UTC' - interval '10 s' \
+        WHERE \"ID\" = 'PAT-000001'");
+    let said = run();
+    assert!(said.stderr.contains("1 rows: 1 changed"), "{}", said.stderr);
+    assert_eq!(databases.project.newest().unwrap().publish, before.publish + 1);
+    let stands = run();
+    assert!(stands.stderr.contains("nothing new  exit 0"), "{}", stands.stderr);
+
+    // The application forgot to touch the watermark of a row in the lag, and later puts it back as it was.
+    let change = |address: &str| {
+        databases.sql(&format!("UPDATE dbo.patients SET \"Address\" = '{address}' WHERE \"ID\" = 'PAT-000001'"));
+    };
+    for address in ["somewhere", "elsewhere"] {
+        change(address);
+        let said = run();
+        assert!(said.stderr.contains("1 rows: 1 changed"), "{}", said.stderr);
+    }
+    let addresses = databases.project.sql(
+        "SELECT address FROM silver.patients WHERE hospital = 'hos-b' AND patient_id = 'PAT-000001' AND is_current",
+    );
+    assert_eq!(addresses, ["elsewhere"]);
+    assert_eq!(databases.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rcm'"), 0);
+}
+
+#[test]
+fn a_database_that_fails_is_a_load_that_fails() {
+    let Some(databases) = Databases::new() else { return };
+    databases.ok(&["run", "--as-of", DAY1]);
+    databases.sql("ALTER TABLE dbo.transactions RENAME COLUMN \"Amount\" TO \"Sum\"");
+    let said = databases.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("column `Amount` is missing"), "{}", said.stderr);
+    assert_eq!(databases.project.newest().unwrap().stale, ["hos-b.transactions"]);
+    databases.sql("ALTER TABLE dbo.transactions RENAME COLUMN \"Sum\" TO \"Amount\"");
+
+    // A wrong secret, and none.
+    let config = databases.project.path("rcm.toml");
+    let with = |secret: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
+        command.arg("-c").arg(&config).args(["run", "--as-of", "2026-07-01T00:00:00Z", "--json"]);
+        command.env_remove("EMR_B_PASSWORD");
+        secret.map(|secret| command.env("EMR_B_PASSWORD", secret));
+        run(&mut command)
+    };
+    let refused = with(Some("canary-password-88"));
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stdout.contains("the server refuses the login"), "{}", refused.stdout);
+    assert!(!format!("{}{}", refused.stdout, refused.stderr).contains("canary"), "{}", refused.stdout);
+    let none = with(None);
+    assert_eq!((none.code, none.stderr.contains("EMR_B_PASSWORD")), (2, true), "{}", none.stderr);
+
+    // A server that is away: the other hospital goes on, and another try may help.
+    databases.project.edit("rcm.toml", &format!("port = {}", databases.server.port), "port = 1");
+    let away = databases.run(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
+    assert_eq!(away.code, 75, "{}", away.stderr);
+    assert!(databases.project.newest().unwrap().stale.contains(&"hos-b.patients".to_owned()));
+}
+
+#[test]
+fn settings_of_a_database_are_checked_before_anything_is_touched() {
+    let project = Project::new();
+    let with = |settings: &str| {
+        let toml = project.read("rcm.toml");
+        project.write("rcm.toml", toml.clone() + "\n[sources.emr-b]\n" + settings);
+        let said = project.run(&["check"]);
+        project.write("rcm.toml", toml);
+        assert_eq!(said.code, 2, "{settings}: {}", said.stderr);
+        said.stderr
+    };
+    let database = "kind = \"postgres\"\nhost = \"h\"\ndatabase = \"d\"\nuser = \"u\"\n";
+    for (settings, word) in [
+        ("kind = \"postgres\"\n".to_owned(), "host: is missing"),
+        (format!("{database}password = \"hunter2\"\n"), "password: is a secret, which never stands in a file"),
+        (format!("{database}files = \"x.csv\"\n"), "files: is no setting of a `postgres` source"),
+        (format!("{database}patience = \"5\"\n"), "patience: is no duration"),
+        (format!("{database}connections = 0\n"), "connections: is 0"),
+        (format!("{database}ca_file = \"none.pem\"\n"), "ca_file: cannot be read"),
+        ("kind = \"csv\"\npath = \"x\"\nhost = \"h\"\n".to_owned(), "host: is no setting of a `csv` source"),
+        ("kind = \"csv\"\n".to_owned(), "path: is missing"),
+        ("kind = \"postgre\"\n".to_owned(), "did you mean `postgres`?"),
+    ] {
+        let said = with(&settings);
+        assert!(said.contains(word) && !said.contains("hunter2"), "{settings}: {said}");
+    }
+}
