@@ -225,10 +225,17 @@ impl Reading for Read {
             Some(filter) => filter.clone(),
             None => self.table.pages_of(part as u64, self.parts),
         };
-        copy::read(
-            self,
-            format!("COPY (SELECT {} FROM {}{filter}) TO STDOUT (FORMAT binary)", self.table.list(), self.table.quoted),
-        )
+        let (list, table) = (self.table.list(), &self.table.quoted);
+        let part = copy::Part {
+            database: self.database.clone(),
+            snapshot: self.snapshot.clone(),
+            place: self.place.clone(),
+            schema: self.schema.clone(),
+            kinds: self.table.columns.iter().map(|column| column.kind).collect(),
+            sql: format!("COPY (SELECT {list} FROM {table}{filter}) TO STDOUT (FORMAT binary)"),
+            unheld: self.unheld.clone(),
+        };
+        part.read()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -17,6 +17,7 @@ use rcm::config::{Project as Config, Vars};
 use rcm::pipeline::{self, Options};
 use rcm_connectors::lake::{Lake, Location};
 use rcm_core::{Class, Clock, Problem, Progress};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -311,6 +312,7 @@ fn ends_well(project: &Project, as_of: &str, jobs: usize, end: &Live, what: &str
 
 #[test]
 fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
+    let (recoveries, with_two_threads) = (Cell::new(0), Cell::new(0));
     // What is merely synced is there for whoever comes after a kill.
     sweep(
         "kill",
@@ -321,12 +323,16 @@ fn killed_at_any_call_a_run_ends_where_a_clean_one_ends() {
             let calls = stage.calls.len();
             let mut random = || Point { call: dice.below(calls), half: dice.below(2) == 0, cut: None };
             let (again, other) = (random(), random());
-            stage.try_out(point, 1, dice.third(), Some(again).filter(|_| dice.third()));
+            let (delivers, again) = (dice.third(), Some(again).filter(|_| dice.third()));
+            recoveries.set(recoveries.get() + usize::from(again.is_some()));
+            stage.try_out(point, 1, delivers, again);
             if dice.below(2) == 0 {
+                with_two_threads.set(with_two_threads.get() + 1);
                 stage.try_out(other, 2, dice.third(), None);
             }
         },
     );
+    println!("{} recoveries killed too, {} points with two threads", recoveries.get(), with_two_threads.get());
 }
 
 #[test]

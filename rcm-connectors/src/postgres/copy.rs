@@ -2,94 +2,113 @@
 //! a stream has not ended, it broke.
 //! <https://www.postgresql.org/docs/15/sql-copy.html#id-1.9.3.55.9.4>
 
-use super::Read;
+use super::Postgres;
+use super::catalog::Kind;
 use super::decode::Rows;
-use super::session::{Session, problem, silent};
+use super::session::{Session, Snapshot, problem, silent};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use rcm_core::{Class, Problem};
-use std::pin::Pin;
-use tokio::sync::OwnedSemaphorePermit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_postgres::CopyOutStream;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// Signature, flags and the length of an extension.
 const HEADER: usize = SIGNATURE.len() + 8;
 
-pub(super) fn read(read: &Read, sql: String) -> BoxStream<'_, Result<RecordBatch, Problem>> {
-    let begin = Copying::Begin(sql);
-    stream::try_unfold(begin, move |copying| copying.next(read)).boxed()
+/// A part of a table to read.
+pub(super) struct Part {
+    pub(super) database: Postgres,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) place: String,
+    pub(super) schema: SchemaRef,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) sql: String,
+    /// A column: how many values Arrow has no value for.
+    pub(super) unheld: Arc<[AtomicU64]>,
 }
 
-enum Copying {
-    Begin(String),
-    At(Box<Running>),
-    Done,
-}
+/// What a task gives: a batch, or none at the end.
+type Given = Result<Option<RecordBatch>, Problem>;
 
-struct Running {
-    /// One of the connections that may read.
-    _free: OwnedSemaphorePermit,
-    session: Session,
-    stream: Pin<Box<CopyOutStream>>,
-    frames: Frames,
-    rows: Rows,
-}
-
-impl Copying {
-    async fn next(self, read: &Read) -> Result<Option<(RecordBatch, Copying)>, Problem> {
-        let mut running = match self {
-            Copying::Begin(sql) => Box::new(Running::begin(read, &sql).await?),
-            Copying::At(running) => running,
-            Copying::Done => return Ok(None),
+impl Part {
+    /// Its rows. A task of its own decodes a batch ahead, so that the server need not wait while one is used; it ends when the
+    /// stream is dropped.
+    pub(super) fn read(self) -> BoxStream<'static, Result<RecordBatch, Problem>> {
+        let begin = async move {
+            let (give, take) = mpsc::channel::<Given>(1);
+            let (place, mut task) = (self.place.clone(), JoinSet::new());
+            task.spawn(async move {
+                if let Err(problem) = self.copy(&give).await {
+                    let _ = give.send(Err(problem)).await;
+                }
+            });
+            stream::try_unfold((take, task), move |(mut take, task)| {
+                let broken = Problem::storage(&place, "the read stopped without a word");
+                async move {
+                    let given = take.recv().await.unwrap_or(Err(broken))?;
+                    Ok(given.map(|batch| (batch, (take, task))))
+                }
+            })
         };
-        let place = running.session.place.clone();
+        begin.flatten_stream().boxed()
+    }
+
+    async fn copy(&self, give: &mpsc::Sender<Given>) -> Result<(), Problem> {
+        let (place, patience) = (&self.place, self.database.options.patience);
+        let free = self.database.free.acquire().await;
+        let _free = free.map_err(|e| Problem::storage(place, e))?;
+        let session = Session::open(&self.database, place).await?;
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session.run(&format!("SET TRANSACTION SNAPSHOT '{}'", self.snapshot.name.replace('\'', "''"))).await?;
+        let stream =
+            timeout(patience, session.client.copy_out(&self.sql)).await.map_err(|_| silent(place, patience))?;
+        let mut stream = pin!(stream.map_err(|e| problem(place, &e))?);
         let malformed = || {
-            Problem::new(Class::Temporary, &place, "the server sent what is no binary copy of the table")
+            Problem::new(Class::Temporary, place, "the server sent what is no binary copy of the table")
                 .hint("run again; if it happens again, look for a proxy between rcm and the server")
         };
+        let (mut frames, mut rows) = (Frames::default(), Rows::new(self.schema.clone(), &self.kinds));
+        // Nobody takes what comes any more: the stream was dropped.
+        let Ok(mut place_for_one) = give.reserve().await else { return Ok(()) };
         loop {
             // What is there already needs no clock.
-            let came = match running.stream.next().now_or_never() {
+            let came = match stream.next().now_or_never() {
                 Some(came) => came,
-                None => {
-                    let came = timeout(read.database.options.patience, running.stream.next()).await;
-                    came.map_err(|_| silent(&place, read.database.options.patience))?
-                }
+                None => timeout(patience, stream.next()).await.map_err(|_| silent(place, patience))?,
             };
-            match came {
-                Some(bytes) => {
-                    let bytes = bytes.map_err(|e| problem(&place, &e))?;
-                    running.frames.feed(bytes, &mut running.rows).ok_or_else(malformed)?;
-                    if running.rows.is_full(read.database.options.batch_bytes) {
-                        let batch = running.rows.finish(&place, &read.unheld)?;
-                        return Ok(Some((batch, Copying::At(running))));
-                    }
+            let Some(bytes) = came else { break };
+            frames.feed(bytes.map_err(|e| problem(place, &e))?, &mut rows).ok_or_else(malformed)?;
+            if rows.is_full(self.database.options.batch_bytes) {
+                place_for_one.send(Ok(Some(rows.finish(place)?)));
+                match give.reserve().await {
+                    Ok(next) => place_for_one = next,
+                    Err(_) => return Ok(()),
                 }
-                None if !running.frames.is_over => return Err(malformed()),
-                None if running.rows.is_empty() => return Ok(None),
-                None => return Ok(Some((running.rows.finish(&place, &read.unheld)?, Copying::Done))),
             }
         }
-    }
-}
-
-impl Running {
-    async fn begin(read: &Read, sql: &str) -> Result<Running, Problem> {
-        let free = read.database.free.clone().acquire_owned().await;
-        let free = free.map_err(|e| Problem::storage(&read.place, e))?;
-        let session = Session::open(&read.database, &read.place).await?;
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        session.run(&format!("SET TRANSACTION SNAPSHOT '{}'", read.snapshot.name.replace('\'', "''"))).await?;
-        let stream = timeout(read.database.options.patience, session.client.copy_out(sql)).await;
-        let stream = stream.map_err(|_| silent(&session.place, read.database.options.patience))?;
-        let stream = stream.map_err(|e| problem(&session.place, &e))?;
-        let rows = Rows::new(read.schema.clone(), read.table.columns.iter().map(|column| column.kind));
-        Ok(Running { _free: free, session, stream: Box::pin(stream), frames: Frames::default(), rows })
+        if !frames.is_over {
+            return Err(malformed());
+        }
+        if !rows.is_empty() {
+            place_for_one.send(Ok(Some(rows.finish(place)?)));
+        } else {
+            drop(place_for_one);
+        }
+        // Of a part that was read to its end.
+        for (sum, count) in self.unheld.iter().zip(rows.unheld()) {
+            sum.fetch_add(count, Ordering::Relaxed);
+        }
+        let _ = give.send(Ok(None)).await;
+        Ok(())
     }
 }
 

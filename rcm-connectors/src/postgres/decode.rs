@@ -6,11 +6,10 @@ use arrow::array::{
     Float64Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
     TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, SchemaRef, i256};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef, i256};
 use rcm_core::{Class, Problem};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of a batch at most.
 const ROWS: usize = 65_536;
@@ -31,6 +30,7 @@ pub(super) struct Rows {
 }
 
 struct Column {
+    kind: Kind,
     builder: Builder,
     /// Values that Arrow has none for.
     unheld: u64,
@@ -56,10 +56,13 @@ enum Builder {
 }
 
 impl Rows {
-    pub(super) fn new(schema: SchemaRef, kinds: impl Iterator<Item = Kind>) -> Rows {
+    pub(super) fn new(schema: SchemaRef, kinds: &[Kind]) -> Rows {
         let types = schema.fields().iter().map(|field| field.data_type());
-        let column = |(kind, data_type)| Column { builder: Builder::of(kind, data_type), unheld: 0 };
-        let columns = kinds.zip(types).map(column).collect();
+        let column = |(kind, data_type): (&Kind, _)| {
+            let builder = Builder::of(*kind, data_type, 0, 0);
+            Column { kind: *kind, builder, unheld: 0 }
+        };
+        let columns = kinds.iter().zip(types).map(column).collect();
         Rows { columns, schema, rows: 0, bytes: 0, fields: Vec::new() }
     }
 
@@ -107,13 +110,22 @@ impl Rows {
         Some(Some(&tuple[at..]))
     }
 
+    /// Of each column, how many values Arrow has no value for.
+    pub(super) fn unheld(&self) -> impl Iterator<Item = u64> {
+        self.columns.iter().map(|column| column.unheld)
+    }
+
     /// The batch; what comes next begins another one.
-    pub(super) fn finish(&mut self, place: &str, unheld: &[AtomicU64]) -> Result<RecordBatch, Problem> {
+    pub(super) fn finish(&mut self, place: &str) -> Result<RecordBatch, Problem> {
+        // The next one will be about as large.
+        let next = |(column, field): (&mut Column, &FieldRef)| {
+            let bytes = column.builder.bytes();
+            let array = column.builder.finish();
+            column.builder = Builder::of(column.kind, field.data_type(), self.rows, bytes);
+            array
+        };
+        let arrays = self.columns.iter_mut().zip(self.schema.fields()).map(next).collect();
         (self.rows, self.bytes) = (0, 0);
-        for (column, sum) in self.columns.iter_mut().zip(unheld) {
-            sum.fetch_add(std::mem::take(&mut column.unheld), Ordering::Relaxed);
-        }
-        let arrays = self.columns.iter_mut().map(|column| column.builder.finish()).collect();
         RecordBatch::try_new(self.schema.clone(), arrays).map_err(|_| {
             Problem::new(Class::Temporary, place, "the server sent nulls in a column that holds none").hint("run again")
         })
@@ -121,30 +133,41 @@ impl Rows {
 }
 
 impl Builder {
-    fn of(kind: Kind, data_type: &DataType) -> Builder {
+    /// With room for so many rows, and so many bytes of what has no fixed length.
+    fn of(kind: Kind, data_type: &DataType, rows: usize, bytes: usize) -> Builder {
+        let text = || StringBuilder::with_capacity(rows, bytes);
         match (kind, data_type) {
-            (Kind::Bool, _) => Builder::Bool(BooleanBuilder::new()),
-            (Kind::Int2, _) => Builder::Int2(Int16Builder::new()),
-            (Kind::Int4, _) => Builder::Int4(Int32Builder::new()),
-            (Kind::Int8, _) => Builder::Int8(Int64Builder::new()),
-            (Kind::Float4, _) => Builder::Float4(Float32Builder::new()),
-            (Kind::Float8, _) => Builder::Float8(Float64Builder::new()),
+            (Kind::Bool, _) => Builder::Bool(BooleanBuilder::with_capacity(rows)),
+            (Kind::Int2, _) => Builder::Int2(Int16Builder::with_capacity(rows)),
+            (Kind::Int4, _) => Builder::Int4(Int32Builder::with_capacity(rows)),
+            (Kind::Int8, _) => Builder::Int8(Int64Builder::with_capacity(rows)),
+            (Kind::Float4, _) => Builder::Float4(Float32Builder::with_capacity(rows)),
+            (Kind::Float8, _) => Builder::Float8(Float64Builder::with_capacity(rows)),
             (_, DataType::Decimal128(_, scale)) => {
-                Builder::Decimal128(Decimal128Builder::new().with_data_type(data_type.clone()), *scale)
+                Builder::Decimal128(Decimal128Builder::with_capacity(rows).with_data_type(data_type.clone()), *scale)
             }
             (_, DataType::Decimal256(_, scale)) => {
-                Builder::Decimal256(Decimal256Builder::new().with_data_type(data_type.clone()), *scale)
+                Builder::Decimal256(Decimal256Builder::with_capacity(rows).with_data_type(data_type.clone()), *scale)
             }
-            (Kind::Digits, _) => Builder::Digits(StringBuilder::new()),
-            (Kind::Date, _) => Builder::Date(Date32Builder::new()),
-            (Kind::Time, _) => Builder::Time(Time64MicrosecondBuilder::new()),
+            (Kind::Digits, _) => Builder::Digits(text()),
+            (Kind::Date, _) => Builder::Date(Date32Builder::with_capacity(rows)),
+            (Kind::Time, _) => Builder::Time(Time64MicrosecondBuilder::with_capacity(rows)),
             (Kind::Timestamp { .. }, _) => {
-                Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type.clone()))
+                Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(data_type.clone()))
             }
-            (Kind::Bytes, _) => Builder::Bytes(BinaryBuilder::new()),
-            (Kind::Uuid, _) => Builder::Uuid(StringBuilder::new()),
-            (Kind::Jsonb, _) => Builder::Jsonb(StringBuilder::new()),
-            (Kind::Text | Kind::AsText | Kind::Decimal(..) | Kind::Money, _) => Builder::Text(StringBuilder::new()),
+            (Kind::Bytes, _) => Builder::Bytes(BinaryBuilder::with_capacity(rows, bytes)),
+            (Kind::Uuid, _) => Builder::Uuid(text()),
+            (Kind::Jsonb, _) => Builder::Jsonb(text()),
+            (Kind::Text | Kind::AsText | Kind::Decimal(..) | Kind::Money, _) => Builder::Text(text()),
+        }
+    }
+
+    /// Of what has no fixed length.
+    fn bytes(&self) -> usize {
+        match self {
+            Builder::Bytes(b) => b.values_slice().len(),
+            Builder::Digits(b) | Builder::Uuid(b) | Builder::Jsonb(b) | Builder::Text(b) => b.values_slice().len(),
+            _ => 0,
         }
     }
 

@@ -26,7 +26,8 @@ const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET In
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    _connection: JoinSet<()>,
+    /// The task that carries its bytes.
+    _carrier: JoinSet<()>,
     /// For messages.
     pub(super) place: String,
     /// How long an answer may take that is no table.
@@ -65,12 +66,12 @@ impl Session {
             .connect_timeout(KNOCK.min(options.patience))
             .keepalives_idle(Duration::from_secs(30))
             .tcp_user_timeout(options.patience);
-        let mut tasks = JoinSet::new();
+        let mut carrier = JoinSet::new();
         let connected = async {
             if options.plain || is_socket {
                 config.ssl_mode(SslMode::Disable);
                 let (client, connection) = config.connect(NoTls).await.map_err(|e| problem(place, &e))?;
-                tasks.spawn(async move { drop(connection.await) });
+                carrier.spawn(async move { drop(connection.await) });
                 return Ok(client);
             }
             config.ssl_mode(SslMode::Require);
@@ -83,12 +84,12 @@ impl Session {
             };
             let tls = MakeRustlsConnect::new(tls);
             let (client, connection) = config.connect(tls).await.map_err(|e| problem(place, &e))?;
-            tasks.spawn(async move { drop(connection.await) });
+            carrier.spawn(async move { drop(connection.await) });
             Ok(client)
         };
         let patience = KNOCK.min(options.patience);
         let client = timeout(patience, connected).await.map_err(|_| silent(place, patience))??;
-        let session = Session { client, _connection: tasks, place: place.to_owned(), patience };
+        let session = Session { client, _carrier: carrier, place: place.to_owned(), patience };
         session.run(SETTINGS).await?;
         Ok(session)
     }

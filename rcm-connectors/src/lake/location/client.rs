@@ -40,6 +40,7 @@ fn environment<'a>(access: &'a Access, prefix: &'a str) -> impl Iterator<Item = 
 }
 
 const AZURE: &str = "AZURE_";
+#[cfg(feature = "s3")]
 const AWS: &str = "AWS_";
 
 /// The options by their keys, or where there are none those of the environment that the store knows. Options that the store
