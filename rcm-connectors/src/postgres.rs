@@ -31,7 +31,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use catalog::Table;
 use futures::stream::BoxStream;
-use rcm_core::{Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
+use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use rustls::ClientConfig;
 use session::{Session, Snapshot};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,28 +146,38 @@ impl Source for Postgres {
     }
 
     async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
-        let session = Session::open(self, &wanted.table).await?;
-        let table = session.table(&wanted.table).await?.with_columns(&wanted.columns)?;
+        let place = wanted.table.clone();
+        let session = Session::open(self, &place).await?;
+        let quoted = session.table(&place).await?.quoted;
+        let (snapshot, session) = match &self.at {
+            Some(at) => (at.clone(), Some(session)),
+            None => (Arc::new(session.snapshot(&self.options).await?), None),
+        };
+        snapshot.hold(&quoted, &place).await?;
+        // Only now nobody changes it any more.
+        let asks = session.as_ref().unwrap_or(&snapshot.session);
+        let table = asks.table(&place).await?;
         let (cursor, kind) = match &wanted.window {
             Window::Whole => (None, None),
             Window::Since { cursor, .. } | Window::Between { cursor, .. } => {
                 (Some(cursor), Some(table.cursor(cursor)?))
             }
         };
-        let (snapshot, session) = match &self.at {
-            Some(at) => (at.clone(), Some(session)),
-            None => (Arc::new(session.snapshot(&self.options).await?), None),
-        };
         let bounds = match kind {
             None => (None, None),
             Some(kind) => window::bounds(&wanted.window, kind, &snapshot)
-                .map_err(|problem| Problem { place: wanted.table.clone(), ..problem })?,
+                .map_err(|problem| Problem { place: place.clone(), ..problem })?,
         };
         let mut notes = Vec::new();
         if let Some(cursor) = cursor.filter(|_| matches!(wanted.window, Window::Since { .. })) {
-            let session = session.as_ref().unwrap_or(&snapshot.session);
-            notes.extend(session.rows_ahead(&table, cursor, &snapshot).await?);
+            notes.extend(snapshot.waits());
+            match asks.rows_ahead(&table, cursor, &snapshot).await {
+                // It is only advice.
+                Err(problem) if problem.class == Class::Temporary && session.is_some() => {}
+                ahead => notes.extend(ahead?),
+            }
         }
+        let table = table.with_columns(&wanted.columns)?;
         // Pages tell nothing of the rows of a window, and a view has none.
         let parts = if cursor.is_none() { table.parts(self.options.connections) } else { 1 };
         let columns = (0..table.columns.len()).map(|_| AtomicU64::new(0)).collect();
@@ -176,7 +186,7 @@ impl Source for Postgres {
             schema: table.schema(),
             filter: cursor.map(|cursor| window::filter(cursor, bounds)),
             table,
-            place: wanted.table.clone(),
+            place,
             snapshot,
             bounds,
             parts,

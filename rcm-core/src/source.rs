@@ -113,15 +113,17 @@ impl Window {
                 Err(Problem::new(Class::Config, "watermark", what).hint(hint))
             }
         };
+        let unfit = || {
+            let what = format!("the lag does not fit a column that is a {kind}");
+            let hint = "write a duration for dates and times, such as 15m, and a plain number for numbers";
+            Problem::new(Class::Config, "lag", what).hint(hint)
+        };
         match self {
+            Window::Since { lag, .. } if !lag.fits(kind) => Err(unfit()),
             Window::Whole | Window::Since { watermark: None, .. } => Ok(None),
             Window::Between { from, to, .. } => held(to).and(held(from)).map(Some),
             Window::Since { watermark: Some(at), lag, .. } => {
-                let less = |at: Watermark, lag| {
-                    let what = format!("the lag does not fit a column that is a {kind}");
-                    let hint = "write a duration for dates and times, such as 15m, and a plain number for numbers";
-                    at.less(lag).ok_or_else(|| Problem::new(Class::Config, "lag", what).hint(hint))
-                };
+                let less = |at: Watermark, lag| at.less(lag).ok_or_else(unfit);
                 let lower = less(held(at)?, *lag)?;
                 match kind {
                     CursorKind::Timestamp => less(lower, Lag::Time(TimeDelta::hours(1))).map(Some),

@@ -89,6 +89,23 @@ pub enum Lag {
     Steps(u64),
 }
 
+impl Lag {
+    /// Whether it is one of a kind of column.
+    ///
+    /// ```
+    /// use rcm_core::{CursorKind, Lag};
+    ///
+    /// assert!(Lag::Steps(7).fits(CursorKind::Integer) && !Lag::Steps(7).fits(CursorKind::Date));
+    /// ```
+    pub fn fits(self, kind: CursorKind) -> bool {
+        let is_number = matches!(kind, CursorKind::Integer | CursorKind::RowVersion);
+        match self {
+            Lag::Time(time) => time.is_zero() || !is_number,
+            Lag::Steps(steps) => steps == 0 || is_number,
+        }
+    }
+}
+
 impl Watermark {
     /// What kind of column it is a point of.
     pub fn kind(&self) -> CursorKind {

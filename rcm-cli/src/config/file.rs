@@ -216,7 +216,13 @@ pub(super) fn base<'a>(root: &'a Path, value: &str) -> &'a Path {
 pub(super) fn toml_fault(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let line = error.span().map_or(0, |span| line_at(text, span.start));
     let words: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
-    let problem = fault(path, line, error.message().lines().next().unwrap_or_default());
+    let message = error.message().lines().next().unwrap_or_default();
+    // What stands there instead may be a secret.
+    let message = match message.split_once(", expected ") {
+        Some((is, expected)) if is.starts_with("invalid") => format!("a value of another kind, expected {expected}"),
+        _ => message.to_owned(),
+    };
+    let problem = fault(path, line, message);
     match words.as_slice() {
         [word, valid @ ..] if !valid.is_empty() && error.message().starts_with("unknown") => {
             problem.hint(choose(word, valid))

@@ -142,7 +142,8 @@ impl Raw {
         {
             match text.map(|text| duration(&text).and_then(|time| time.to_std().ok())) {
                 None => {}
-                Some(Some(time)) => *into = time,
+                Some(Some(time)) if !time.is_zero() || key == "settle" => *into = time,
+                Some(Some(_)) => wrong(key, "is 0: every read would fail".to_owned(), DURATIONS),
                 Some(None) => wrong(key, "is no duration".to_owned(), DURATIONS),
             }
         }

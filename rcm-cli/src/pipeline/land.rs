@@ -1,7 +1,7 @@
 //! Steps 2 and 3: landing to bronze. Every column as it came, every line a row or a reject, nothing moved.
 
 use super::plan::{Plan, PlannedFile, PlannedLoad};
-use super::read::PlannedRead;
+use super::read::{PlannedRead, of_load};
 use crate::config::Project;
 use crate::report::Report;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
@@ -56,6 +56,8 @@ pub(super) async fn read<'p, 'a>(
     let of_tables =
         of_tables.map(async |(load, table)| (load, encode_table(project, plan, load, table, lake, progress).await));
     read.extend(join_all(of_tables).await);
+    // No snapshot is held longer than it must.
+    plan.loads.iter().filter_map(|load| load.table.as_ref()).for_each(PlannedRead::release);
     // A refusal of one line must not hide what is wrong with another.
     let (mut gate, mut whole) = (None, Vec::new());
     for (load, read) in read {
@@ -148,7 +150,7 @@ async fn encode_table(
     let place = format!("{name}: {}", line.source_table);
     let names: Vec<&str> = table.columns.iter().map(String::as_str).collect();
     check_columns(project, line, &names, &place)?;
-    let new = table.read(line, lake).await.map_err(|problem| Problem { place: place.clone(), ..problem })?;
+    let new = table.read(line, lake).await.map_err(|problem| of_load(Problem { place: place.clone(), ..problem }))?;
     for note in &new.notes {
         progress.event(&Event::Note(&format!("{place}: {note}")));
     }
@@ -161,6 +163,7 @@ async fn encode_table(
     let mut read = read_file(plan, line, 0);
     (read.file, read.place) = (line.source_table.clone(), table.place);
     (read.watermark, read.torn) = (new.watermark, table.is_torn);
+    read.cursor = table.cursor().map(str::to_owned);
     let numbers: Int64Array = (1..=count as i64).collect();
     let lines = Int64Array::new_null(count);
     let rows = stamped(&read, &new.rows, &numbers, &lines).map_err(|e| Problem::storage(&place, e))?;
@@ -198,6 +201,7 @@ fn read_file(plan: &Plan<'_>, line: &LoadLine, n: usize) -> ReadFile {
         bronze: format!("bronze/{folder}/{}-{owner}-{n}.parquet", plan.attempt),
         rejected: None,
         watermark: None,
+        cursor: None,
         torn: false,
     }
 }

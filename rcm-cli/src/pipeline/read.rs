@@ -12,7 +12,7 @@ use arrow::row::{RowConverter, SortField};
 use chrono::TimeDelta;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use rcm_connectors::lake::{Lake, TableState};
+use rcm_connectors::lake::{Lake, ReadFile, TableState};
 use rcm_connectors::postgres::Postgres;
 use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
 use sha2::{Digest, Sha256};
@@ -83,7 +83,10 @@ impl Databases {
             self.0.insert(line.source.clone(), database);
         }
         let name = line.name();
-        let placed = |problem: &Problem| Problem { place: format!("{name}: {}", problem.place), ..problem.clone() };
+        let placed = |problem: &Problem| {
+            let place = format!("{name}: {}", problem.place);
+            of_load(Problem { place, ..problem.clone() })
+        };
         match &self.0[&line.source] {
             Ok(database) => {
                 let planned = PlannedRead::open(database, line, state, edge, is_rebuilt, as_of).await;
@@ -104,9 +107,16 @@ impl PlannedRead {
         as_of: &str,
     ) -> Result<PlannedRead, Problem> {
         let name = line.name();
-        let before = state.and_then(|state| state.last(&name));
+        // What was read of another table, or by another column, says nothing of this one. A rebuild reads all of it again, and
+        // finds what came later than the lag.
+        let is_same = |before: &&ReadFile| {
+            let of = (before.source == line.source, before.file == line.source_table);
+            of == (true, true) && before.cursor.as_ref() == Some(&line.watermark) && !is_rebuilt
+        };
+        let before = state.and_then(|state| state.last(&name)).filter(is_same);
         let place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
-        let mut saved = before.and_then(|before| before.watermark);
+        let saved = before.and_then(|before| before.watermark);
+        let edge = edge.filter(|_| saved.is_some());
         let mut cursor = None;
         if line.load_type == LoadType::Incremental {
             let described = tried(async || database.describe(&line.source_table).await).await?;
@@ -115,8 +125,6 @@ impl PlannedRead {
                 Problem::new(Class::Config, &line.source_table, what)
                     .hint("name a column that is a date, a timestamp or an integer")
             })?;
-            // A rebuild may begin anew by another column.
-            saved = saved.filter(|saved| !is_rebuilt || saved.kind() == kind);
             let by_default = if kind == CursorKind::Integer { Lag::Steps(STEPS) } else { Lag::Time(LAG) };
             cursor = Some((line.watermark.clone(), kind, line.lag.unwrap_or(by_default)));
         }
@@ -136,6 +144,16 @@ impl PlannedRead {
             edge: edge.cloned(),
             place,
         })
+    }
+
+    /// The column that tells what is new.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_ref().map(|(cursor, ..)| cursor.as_str())
+    }
+
+    /// Lets the snapshot go.
+    pub(super) fn release(&self) {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// What the run is told by it, as part of its name.
@@ -208,6 +226,12 @@ fn at_or_behind(cursor: &ArrayRef, kind: CursorKind, lower: Option<Watermark>, d
         (0..cursor.len()).filter(|row| is_seen_again(*row)).map(|row| &digests[row]).collect();
     edge.sort_unstable();
     edge.into_iter().flatten().copied().collect()
+}
+
+/// What a database says is no fault of the configuration as such: the other loads go on.
+pub(super) fn of_load(problem: Problem) -> Problem {
+    let class = if problem.class == Class::Config { Class::Failed } else { problem.class };
+    Problem { class, ..problem }
 }
 
 /// Tries again what may get better.

@@ -1,6 +1,7 @@
 //! The clauses.
 
 use super::{Broken, Fixture, Got, Row, read, text};
+use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use futures::{FutureExt, TryStreamExt};
 use rcm_core::{Class, CursorKind, Lag, Problem, Wanted, Watermark, Window};
@@ -38,6 +39,20 @@ pub(super) async fn whole(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
     rows.iter_mut().zip(notes.iter().cycle()).for_each(|(row, note)| row.note = note.map(str::to_owned));
     fixture.insert(&table, &rows).await;
     let mut expected: Vec<(String, Option<String>)> = rows.into_iter().map(|row| (row.id, row.note)).collect();
+    expected.sort();
+    // What comes after a snapshot was taken is not in it.
+    let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: Window::Whole };
+    let reading = source.open(&wanted).await.map_err(failed(CLAUSE))?;
+    fixture.insert(&table, &[row("later", Some(1))]).await;
+    let mut before = 0;
+    for part in (0..reading.parts()).rev() {
+        let batches: Vec<RecordBatch> = reading.read(part).try_collect().await.map_err(failed(CLAUSE))?;
+        before += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    }
+    let is_as_it_was = before == expected.len() || !reading.is_snapshot() && before == expected.len() + 1;
+    hold(CLAUSE, is_as_it_was, || format!("a read opened on {} rows gives {before} ({cursor})", expected.len()))?;
+    drop(reading);
+    expected.push(("later".to_owned(), None));
     expected.sort();
     for time in ["first", "second"] {
         let got = read(&*source, &table, Window::Whole).await.map_err(failed(CLAUSE))?;

@@ -32,6 +32,9 @@ pub struct ReadFile {
     /// Of a table of a database: how far it was read then, at the source's own precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<Watermark>,
+    /// The column of that watermark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// Whether it shows its table at several instants: then what is absent from it says nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub torn: bool,

@@ -158,9 +158,9 @@ impl Session {
 
         // A domain's own modifier counts, or that of the column where it has none.
         let columns = "WITH RECURSIVE resolved AS ( \
-            SELECT a.attnum, a.attname::text AS name, a.attnotnull AS held, a.atttypid AS type, a.atttypmod AS modifier \
-            FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
-            UNION ALL SELECT r.attnum, r.name, r.held OR t.typnotnull, t.typbasetype, \
+            SELECT a.attnum, a.attname::text AS name, a.attnotnull AND c.relkind IN ('r', 'p', 'm') AS held, a.atttypid AS type, a.atttypmod AS modifier \
+            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
+            UNION ALL SELECT r.attnum, r.name, r.held, t.typbasetype, \
             CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE r.modifier END \
             FROM resolved r JOIN pg_catalog.pg_type t ON t.oid = r.type WHERE t.typtype = 'd') \
             SELECT r.name, r.held, CASE WHEN t.typtype = 'e' THEN 'text' WHEN n.nspname = 'pg_catalog' \
@@ -176,7 +176,7 @@ impl Session {
         let indexes = "SELECT a.attname::text, i.indisprimary, k.place FROM pg_catalog.pg_index i \
             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
             JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-            WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL ORDER BY k.place";
+            WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts ORDER BY k.place";
         let (mut key, mut indexed) = (Vec::new(), Vec::new());
         for row in self.rows(indexes, &[&oid]).await? {
             let name: String = row.try_get(0).map_err(bad)?;

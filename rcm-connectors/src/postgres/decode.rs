@@ -19,6 +19,9 @@ const DAYS: i32 = 10_957;
 const MICROSECONDS: i64 = 946_684_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
+/// Days from the year 2000 to the year 260,000: Arrow's calendar ends behind it, and PostgreSQL's goes on.
+const LAST_DAY: i32 = 94_200_000;
+
 /// The rows of a batch in the making.
 pub(super) struct Rows {
     schema: SchemaRef,
@@ -214,7 +217,8 @@ impl Builder {
             }
             Builder::Date(b) => match i32::from_be_bytes(field.try_into().ok()?) {
                 i32::MIN | i32::MAX => return Some(false),
-                days => b.append_value(days.checked_add(DAYS)?),
+                days if days.abs() > LAST_DAY => return Some(false),
+                days => b.append_value(days + DAYS),
             },
             Builder::Time(b) => match i64::from_be_bytes(field.try_into().ok()?) {
                 DAY => return Some(false),
@@ -222,11 +226,8 @@ impl Builder {
             },
             Builder::Timestamp(b) => match i64::from_be_bytes(field.try_into().ok()?) {
                 i64::MIN | i64::MAX => return Some(false),
-                // The last of PostgreSQL's years lie behind those of Arrow.
-                at => match at.checked_add(MICROSECONDS) {
-                    Some(at) => b.append_value(at),
-                    None => return Some(false),
-                },
+                at if at.abs() > i64::from(LAST_DAY) * DAY => return Some(false),
+                at => b.append_value(at + MICROSECONDS),
             },
             Builder::Bytes(b) => b.append_value(field),
             Builder::Uuid(b) => {

@@ -3,10 +3,11 @@
 use super::catalog::Table;
 use super::{Options, Postgres, window};
 use crate::tls::trusting;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use rcm_core::{Class, Problem};
 use std::error::Error as _;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -17,10 +18,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const KNOCK: Duration = Duration::from_secs(15);
 
 /// Text that the server makes of values is the same for everybody. Row-level security that would hide rows is an error, and
-/// what the administrator's limits would end half-way is bounded by our own patience instead.
+/// what the administrator's limits would end half-way is bounded by our own patience instead. A scan whose reader is gone ends.
 const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; \
     SET extra_float_digits = 1; SET bytea_output = 'hex'; SET row_security = off; SET statement_timeout = 0; \
-    SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0";
+    SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0; \
+    SELECT set_config('client_connection_check_interval', '10s', false) \
+    WHERE current_setting('client_connection_check_interval', true) IS NOT NULL";
 
 /// A connection; it ends when it is dropped, whatever the server is sending.
 #[derive(Debug)]
@@ -45,7 +48,38 @@ pub(super) struct Snapshot {
     pub(super) upper: DateTime<Utc>,
     /// The same as a wall clock in the zone of timestamps without one shows it.
     pub(super) local: NaiveDateTime,
+    /// The server's own clock, shown in the same way.
+    pub(super) local_now: NaiveDateTime,
     zone: String,
+    /// Of those who want to hold tables.
+    one: Mutex<()>,
+}
+
+/// How long somebody may write before it is told that windows end there.
+const LONG: TimeDelta = TimeDelta::minutes(5);
+
+impl Snapshot {
+    /// Keeps a table as it is until the snapshot is gone: what rewrites or empties it has to wait.
+    pub(super) async fn hold(&self, quoted: &str, place: &str) -> Result<(), Problem> {
+        let _one = self.one.lock().await;
+        let hold = format!("SAVEPOINT held; SELECT FROM {quoted} LIMIT 0; RELEASE SAVEPOINT held");
+        match self.session.run(&hold).await {
+            Ok(()) => Ok(()),
+            Err(problem) => {
+                // The snapshot is others' as well.
+                self.session.run("ROLLBACK TO SAVEPOINT held").await?;
+                Err(Problem { place: place.to_owned(), ..problem })
+            }
+        }
+    }
+
+    /// That somebody has been writing for long.
+    pub(super) fn waits(&self) -> Option<String> {
+        let minutes = (self.now - self.upper).num_minutes();
+        (self.now - self.upper > LONG).then(|| {
+            format!("the window ends {minutes} minutes ago: a transaction has been writing since then; what is later waits for it")
+        })
+    }
 }
 
 impl Session {
@@ -119,24 +153,31 @@ impl Session {
             }
         };
         // Before the snapshot: who ends between the two is in it, who begins between them has a later clock than it.
-        let writing = "SELECT min(xact_start), pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') \
+        // On a standby nobody is seen.
+        let writing = "SELECT min(xact_start), \
+            pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT pg_catalog.pg_is_in_recovery() \
             FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = current_database() \
             AND backend_type <> 'autovacuum worker'";
         let writing = self.rows(writing, &[]).await?;
         let (oldest, sees) = match writing.first() {
-            Some(row) => (row.try_get(0).unwrap_or(None), row.try_get(1).unwrap_or(false)),
-            None => (None::<DateTime<Utc>>, true),
+            Some(row) => {
+                let unreadable = |e| problem(&self.place, &e);
+                (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?)
+            }
+            None => (None::<DateTime<Utc>>, false),
         };
         self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let bound = "SELECT pg_catalog.now(), least($1, pg_catalog.now() - make_interval(secs => $2)), \
-            least($1, pg_catalog.now() - make_interval(secs => $2)) AT TIME ZONE $3, pg_catalog.pg_export_snapshot()";
+            least($1, pg_catalog.now() - make_interval(secs => $2)) AT TIME ZONE $3, pg_catalog.pg_export_snapshot(), \
+            pg_catalog.now() AT TIME ZONE $3";
         let settle = if sees { 0.0 } else { options.settle.as_secs_f64() };
         let rows = self.rows(bound, &[&oldest, &settle, &zone]).await?;
         let unreadable = |e: tokio_postgres::Error| problem(&self.place, &e);
         let row = rows.first().ok_or_else(|| Problem::storage(&self.place, "the server tells no time"))?;
         let (now, upper) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
         let (local, name) = (row.try_get(2).map_err(unreadable)?, row.try_get(3).map_err(unreadable)?);
-        Ok(Snapshot { session: self, name, now, upper, local, zone })
+        let local_now = row.try_get(4).map_err(unreadable)?;
+        Ok(Snapshot { session: self, one: Mutex::default(), name, now, upper, local, local_now, zone })
     }
 }
 
@@ -166,8 +207,10 @@ impl Session {
 }
 
 pub(super) fn silent(place: &str, patience: Duration) -> Problem {
-    Problem::new(Class::Temporary, place, format!("the server said nothing for {} s", patience.as_secs()))
-        .hint("run again; if it happens again, look whether the server is overloaded or a firewall drops connections")
+    Problem::new(Class::Temporary, place, format!("the server said nothing for {} s", patience.as_secs())).hint(
+        "run again; if it happens again, look whether a watermark has no index, the server is overloaded or a firewall \
+             drops connections, or raise `patience` of the source",
+    )
 }
 
 /// What the server or the line says, in our words: its own may repeat a value.

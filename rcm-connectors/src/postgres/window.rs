@@ -54,8 +54,8 @@ pub(super) fn ahead(cursor: &str, kind: CursorKind, snapshot: &Snapshot) -> Opti
     let minutes = TimeDelta::minutes(5);
     let at = match kind {
         CursorKind::TimestampTz => Watermark::TimestampTz(snapshot.now + minutes),
-        CursorKind::Timestamp => Watermark::Timestamp(snapshot.local + minutes),
-        CursorKind::Date => Watermark::Date(snapshot.local.date().checked_add_days(Days::new(1))?),
+        CursorKind::Timestamp => Watermark::Timestamp(snapshot.local_now + minutes),
+        CursorKind::Date => Watermark::Date(snapshot.local_now.date().checked_add_days(Days::new(1))?),
         CursorKind::Integer | CursorKind::RowVersion => return None,
     };
     let column = quoted(cursor);

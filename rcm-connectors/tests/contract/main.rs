@@ -5,6 +5,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use own_source::lists;
@@ -25,6 +26,8 @@ enum Fault {
     LosesARow,
     /// Of what was read before.
     RemembersRows,
+    /// It takes its rows when they are read.
+    OpensLate,
     /// Rows at the watermark are not read again.
     Skips,
     /// A row whose cursor is null is in no window.
@@ -115,7 +118,8 @@ impl Source for Faulty {
         let mut wanted = wanted.clone();
         self.change(&mut wanted);
         let reading = self.source.open(&wanted).await?;
-        Ok(Box::new(FaultyReading { reading, fault: self.fault, open: self.open.clone(), window: wanted.window }))
+        let (source, window) = (self.source.clone(), wanted.window.clone());
+        Ok(Box::new(FaultyReading { reading, fault: self.fault, open: self.open.clone(), window, source, wanted }))
     }
 }
 
@@ -124,6 +128,8 @@ struct FaultyReading {
     fault: Fault,
     open: Arc<AtomicUsize>,
     window: Window,
+    source: Arc<dyn Source>,
+    wanted: Wanted,
 }
 
 impl Reading for FaultyReading {
@@ -148,6 +154,18 @@ impl Reading for FaultyReading {
         let batches = self.reading.read(part);
         match self.fault {
             Fault::LosesARow => batches.map(|batch| batch.map(|b| b.slice(0, b.num_rows().saturating_sub(1)))).boxed(),
+            Fault::OpensLate => {
+                let late = async move { self.source.open(&self.wanted).await };
+                stream::once(late)
+                    .flat_map(|reading| match reading {
+                        Ok(reading) => {
+                            let batches = reading.read(0).collect::<Vec<_>>().now_or_never().unwrap();
+                            stream::iter(batches)
+                        }
+                        Err(problem) => stream::iter(vec![Err(problem)]),
+                    })
+                    .boxed()
+            }
             Fault::RemembersRows if READS.fetch_add(1, Ordering::SeqCst) > 0 => {
                 batches.flat_map(|batch| stream::iter([batch.clone(), batch])).boxed()
             }
@@ -258,6 +276,7 @@ async fn a_source_that_breaks_a_clause_is_refused_by_it() {
     for (fault, clause) in [
         (Fault::LosesARow, "whole"),
         (Fault::RemembersRows, "whole"),
+        (Fault::OpensLate, "whole"),
         (Fault::Skips, "boundary"),
         (Fault::SkipsNulls, "boundary"),
         (Fault::NoLag, "lag"),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use futures::future::BoxFuture;
 use rcm_connectors::contract::{Fixture, Row, check};
-use rcm_connectors::postgres::Postgres;
+use rcm_connectors::postgres::{Options, Postgres};
 use rcm_core::{CursorKind, Lag, Secret, Source, Watermark};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +103,9 @@ impl Fixture for Tables {
     }
 
     fn source(&self) -> Arc<dyn Source> {
-        Arc::new(self.server.source(&self.database))
+        // So small that a read that is dropped is dropped half-way.
+        let options = Options { batch_bytes: 1 << 16, ..self.server.options(&self.database) };
+        Arc::new(Postgres::new(options))
     }
 
     fn breaking(&self, bytes: usize) -> Arc<dyn Source> {
