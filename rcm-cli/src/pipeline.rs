@@ -5,6 +5,7 @@
 
 mod audit;
 mod conform;
+mod databases;
 mod gates;
 mod gold;
 mod land;
@@ -12,7 +13,6 @@ mod maintain;
 mod merge;
 mod plan;
 mod publish;
-mod read;
 mod select;
 mod weave;
 
@@ -173,7 +173,7 @@ async fn work(
     report: &mut Report,
 ) -> Result<(), Problem> {
     plan.refuse_wrong_lines()?;
-    plan.refuse_late_fulls()?;
+    plan.refuse_late()?;
     let read = land::read(project, plan, lake, pool, progress, report).await?;
     let touched = plan.tables(|load| read.iter().any(|(of, _)| of.line == load.line));
     if !touched.is_empty() || gold::is_due(plan) {

@@ -28,21 +28,6 @@ pub(super) struct Raw {
     time_zone: Option<String>,
 }
 
-const OF_FILES: [&str; 3] = ["path", "files", "delivery"];
-const OF_DATABASES: [&str; 11] = [
-    "host",
-    "port",
-    "database",
-    "user",
-    "password",
-    "ca_file",
-    "tls",
-    "connections",
-    "settle",
-    "patience",
-    "time_zone",
-];
-
 impl Raw {
     /// With all references filled in.
     pub(super) fn filled(&self, fill: &mut dyn FnMut(&str, &str) -> String) -> Raw {
@@ -63,23 +48,24 @@ impl Raw {
         }
     }
 
-    fn given(&self) -> Vec<&'static str> {
-        let of_files = [self.path.is_some(), self.files.is_some(), self.delivery.is_some()];
-        let of_databases = [
-            self.host.is_some(),
-            self.port.is_some(),
-            self.database.is_some(),
-            self.user.is_some(),
-            self.password.is_some(),
-            self.ca_file.is_some(),
-            self.tls.is_some(),
-            self.connections.is_some(),
-            self.settle.is_some(),
-            self.patience.is_some(),
-            self.time_zone.is_some(),
-        ];
-        let given = OF_FILES.into_iter().zip(of_files).chain(OF_DATABASES.into_iter().zip(of_databases));
-        given.filter(|(_, is_given)| *is_given).map(|(key, _)| key).collect()
+    /// All settings: of which kind, and whether it is given.
+    fn settings(&self) -> [(&'static str, &'static str, bool); 14] {
+        [
+            ("csv", "path", self.path.is_some()),
+            ("csv", "files", self.files.is_some()),
+            ("csv", "delivery", self.delivery.is_some()),
+            ("postgres", "host", self.host.is_some()),
+            ("postgres", "port", self.port.is_some()),
+            ("postgres", "database", self.database.is_some()),
+            ("postgres", "user", self.user.is_some()),
+            ("postgres", "password", self.password.is_some()),
+            ("postgres", "ca_file", self.ca_file.is_some()),
+            ("postgres", "tls", self.tls.is_some()),
+            ("postgres", "connections", self.connections.is_some()),
+            ("postgres", "settle", self.settle.is_some()),
+            ("postgres", "patience", self.patience.is_some()),
+            ("postgres", "time_zone", self.time_zone.is_some()),
+        ]
     }
 
     /// The source, where nothing is wrong with it.
@@ -89,14 +75,15 @@ impl Raw {
         root: &Path,
         wrong: &mut dyn FnMut(&str, String, &str),
     ) -> Option<Source> {
-        let kinds: [(&str, &[&str]); 2] = [("csv", &OF_FILES), ("postgres", &OF_DATABASES)];
-        let Some((kind, own)) = kinds.into_iter().find(|(kind, _)| *kind == self.kind) else {
-            let hint = choose(&self.kind, &kinds.map(|(kind, _)| kind));
-            wrong("kind", format!("source kind `{}` is not built in", self.kind), &hint);
+        let kinds = ["csv", "postgres"];
+        let Some(kind) = kinds.into_iter().find(|kind| *kind == self.kind) else {
+            wrong("kind", format!("source kind `{}` is not built in", self.kind), &choose(&self.kind, &kinds));
             return None;
         };
-        for key in self.given().into_iter().filter(|key| !own.contains(key)) {
-            wrong(key, format!("is no setting of a `{kind}` source"), &choose(key, own));
+        let settings = self.settings();
+        let own: Vec<&str> = settings.iter().filter(|(of, ..)| *of == kind).map(|(_, key, _)| *key).collect();
+        for (_, key, _) in settings.iter().filter(|(of, _, is_given)| *of != kind && *is_given) {
+            wrong(key, format!("is no setting of a `{kind}` source"), &choose(key, &own));
         }
         if kind == "csv" { self.files(as_written, root, wrong) } else { self.postgres(as_written, root, wrong) }
     }

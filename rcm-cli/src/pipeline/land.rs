@@ -1,7 +1,7 @@
 //! Steps 2 and 3: landing to bronze. Every column as it came, every line a row or a reject, nothing moved.
 
+use super::databases::{PlannedRead, of_load};
 use super::plan::{Plan, PlannedFile, PlannedLoad};
-use super::read::{PlannedRead, of_load};
 use crate::config::Project;
 use crate::report::Report;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};

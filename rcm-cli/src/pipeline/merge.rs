@@ -1,8 +1,8 @@
 //! Step 6: clean rows into history, the others into quarantine; data and state files are written, nothing is visible.
 
 use super::conform::{CheckedFile, Group};
+use super::databases::edge_part;
 use super::plan::Plan;
-use super::read::edge_part;
 use super::weave::Silver;
 use crate::config::Project;
 use crate::report::{Report, Taken};

@@ -1,7 +1,7 @@
 //! Step 1: what is there to read, and under which name the run goes.
 
 use super::Options;
-use super::read::{Databases, PlannedRead, edge_part};
+use super::databases::{Databases, PlannedRead, edge_part};
 use crate::config::{Delivery, Files, Project, Source};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use rayon::prelude::*;
@@ -105,7 +105,7 @@ impl<'a> Plan<'a> {
     }
 
     /// A full load says what is there *at* an instant; two that differ cannot both be true at one.
-    pub(super) fn refuse_late_fulls(&self) -> Result<(), Problem> {
+    pub(super) fn refuse_late(&self) -> Result<(), Problem> {
         let is_table = |load: &PlannedLoad<'_>| load.table.is_some();
         for load in self.to_read().filter(|l| l.line.load_type == LoadType::Full || is_table(l)) {
             let Some(last) = self.states.get(load.line.table).and_then(|s| s.last(&load.line.name())) else { continue };

@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use futures::{FutureExt, TryStreamExt};
 use rcm_core::{Class, CursorKind, Lag, Problem, Wanted, Watermark, Window};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 type Held = Result<(), Broken>;
 
@@ -15,6 +15,28 @@ fn hold(clause: &'static str, holds: bool, what: impl FnOnce() -> String) -> Hel
 
 fn failed(clause: &'static str) -> impl Fn(Problem) -> Broken {
     move |problem| Broken { clause, what: format!("it failed: {problem}") }
+}
+
+/// That something is refused as a fault of the configuration, with what to do.
+fn refused(clause: &'static str, what: &str, problem: Option<Problem>) -> Held {
+    let is_told = problem.as_ref().is_some_and(|problem| problem.class == Class::Config && problem.hint.is_some());
+    hold(clause, is_told, || format!("{what} is refused by {problem:?}"))
+}
+
+/// What a read comes to that must end in time.
+async fn in_time(
+    fixture: &dyn Fixture,
+    clause: &'static str,
+    reading: impl Future<Output = Result<Got, Problem>> + Send,
+) -> Result<Result<Got, Problem>, Broken> {
+    let outcome = Mutex::new(None);
+    let reading = async {
+        let read = reading.await;
+        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+    };
+    fixture.within(fixture.patience(), reading.boxed()).await;
+    let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome.ok_or_else(|| Broken { clause, what: "a read does not end".to_owned() })
 }
 
 fn row(id: impl ToString, changed: Option<i64>) -> Row {
@@ -137,13 +159,7 @@ pub(super) async fn state(fixture: &dyn Fixture, cursor: CursorKind) -> Held {
     let others = kinds.into_iter().filter(|other| other.kind() != cursor);
     for wrong in others.chain(ahead.into_iter().filter(|ahead| ahead.kind() == cursor)) {
         let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: since(Some(wrong), NO_LAG) };
-        match source.open(&wanted).await {
-            Ok(_) => hold(CLAUSE, false, || format!("it reads a {cursor} from {wrong:?}"))?,
-            Err(problem) => {
-                let is_told = problem.class == Class::Config && problem.hint.is_some();
-                hold(CLAUSE, is_told, || format!("{wrong:?} on a {cursor} is refused as {problem:?}"))?;
-            }
-        }
+        refused(CLAUSE, &format!("a {cursor} from {wrong:?}"), source.open(&wanted).await.err())?;
     }
     Ok(())
 }
@@ -187,13 +203,7 @@ pub(super) async fn tables(fixture: &dyn Fixture) -> Held {
     let source = fixture.source();
     let hostile = ["no_such_table", "", ".", "a\0b", "x'; DROP TABLE y; --", "\"", "../../etc/passwd", "a.b.c", "💥"];
     for name in hostile {
-        match source.describe(name).await {
-            Ok(_) => hold(CLAUSE, false, || format!("table {name:?} is there"))?,
-            Err(problem) => {
-                let is_told = problem.class == Class::Config && problem.hint.is_some();
-                hold(CLAUSE, is_told, || format!("table {name:?} is refused as {problem:?}"))?;
-            }
-        }
+        refused(CLAUSE, &format!("table {name:?}"), source.describe(name).await.err())?;
     }
     Ok(())
 }
@@ -209,24 +219,16 @@ pub(super) async fn broken(fixture: &dyn Fixture) -> Held {
     let (mut failures, mut wholes) = (0, 0);
     for bytes in [0, 1, 40, 400, 4_000, 100_000, 200_000, 230_000, 100_000_000] {
         let source = fixture.breaking(bytes);
-        let outcome = Mutex::new(None);
-        let reading = async {
-            let read = read(&*source, &table, Window::Whole).await;
-            *outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(read);
-        };
-        let in_time = fixture.within(fixture.patience(), reading.boxed()).await;
-        hold(CLAUSE, in_time, || format!("behind {bytes} bytes it does not end"))?;
-        match outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            Some(Ok(Got { ids, .. })) => {
+        match in_time(fixture, CLAUSE, read(&*source, &table, Window::Whole)).await? {
+            Ok(Got { ids, .. }) => {
                 wholes += 1;
                 hold(CLAUSE, ids.len() == rows.len(), || format!("behind {bytes} bytes {} rows are all", ids.len()))?;
             }
-            Some(Err(problem)) => {
+            Err(problem) => {
                 failures += 1;
                 let is_told = [Class::Temporary, Class::Failed].contains(&problem.class);
                 hold(CLAUSE, is_told, || format!("behind {bytes} bytes it says {problem:?}"))?;
             }
-            None => hold(CLAUSE, false, || "no outcome".to_owned())?,
         }
     }
     hold(CLAUSE, failures > 3 && wholes > 0, || format!("{failures} reads broke, {wholes} did not: the line is none"))
@@ -238,21 +240,15 @@ pub(super) async fn cancelled(fixture: &dyn Fixture) -> Held {
     let rows: Vec<Row> = (0..5000).map(|n| Row { note: Some("x".repeat(1000)), ..row(n, Some(1)) }).collect();
     fixture.insert(&table, &rows).await;
     let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: Window::Whole };
-    let outcome = Mutex::new(Ok(0));
     let reading = async {
-        let read = async {
-            for _ in 0..3 {
-                let reading = source.open(&wanted).await?;
-                let mut batches = reading.read(0);
-                let _ = batches.try_next().await?;
-            }
-            Ok(read(&*source, &table, Window::Whole).await?.ids.len())
-        };
-        *outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = read.await;
+        for _ in 0..3 {
+            let reading = source.open(&wanted).await?;
+            let mut batches = reading.read(0);
+            let _ = batches.try_next().await?;
+        }
+        read(&*source, &table, Window::Whole).await
     };
-    let in_time = fixture.within(fixture.patience(), reading.boxed()).await;
-    hold(CLAUSE, in_time, || "a read that is dropped does not end".to_owned())?;
-    let read = outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_err(failed(CLAUSE))?;
+    let read = in_time(fixture, CLAUSE, reading).await?.map_err(failed(CLAUSE))?.ids.len();
     hold(CLAUSE, read == rows.len(), || format!("the read behind it has {read} rows"))
 }
 

@@ -119,13 +119,12 @@ impl Kind {
     }
 
     fn cursor(self) -> Option<CursorKind> {
-        match self {
-            Kind::Date => Some(CursorKind::Date),
-            Kind::Timestamp { zoned: false } => Some(CursorKind::Timestamp),
-            Kind::Timestamp { zoned: true } => Some(CursorKind::TimestampTz),
-            Kind::Int2 | Kind::Int4 | Kind::Int8 => Some(CursorKind::Integer),
-            _ => None,
-        }
+        CursorKind::of(&self.data_type())
+    }
+
+    /// Whether the type has values that Arrow has none for.
+    pub(super) fn may_be_unheld(self) -> bool {
+        matches!(self, Kind::Decimal(..) | Kind::Date | Kind::Time | Kind::Timestamp { .. })
     }
 }
 
@@ -193,13 +192,6 @@ impl Session {
 
     fn no_table(&self, hint: &str) -> Problem {
         Problem::new(Class::Config, &self.place, "there is no such table").hint(hint)
-    }
-}
-
-impl Kind {
-    /// Whether the type has values that Arrow has none for.
-    pub(super) fn may_be_unheld(self) -> bool {
-        matches!(self, Kind::Decimal(..) | Kind::Date | Kind::Time | Kind::Timestamp { .. })
     }
 }
 
