@@ -68,7 +68,13 @@ pub async fn status(project: &Project, at: At) -> Result<StatusReport, Problem> 
     for (name, at) in &newest.tables {
         report.versions.extend(at.version.map(|v| (name.clone(), v)));
         if let Some(part) = at.state.get("state") {
-            report.watermarks.extend(lake.table_state(part).await?.watermarks);
+            let state = lake.table_state(part).await?;
+            // A table of a database tells its own, at its own precision.
+            let of_tables = state.files.iter().filter(|file| state.last(&file.load) == Some(file));
+            let of_tables = of_tables.filter_map(|file| Some((file.load.clone(), file.watermark?.to_string())));
+            let of_tables: Vec<(String, String)> = of_tables.collect();
+            report.watermarks.extend(state.watermarks);
+            report.watermarks.extend(of_tables);
         }
         if let Some(table) = name.strip_prefix("quarantine/") {
             let rows = lake.table_files(name, at.version).await?.files.iter().map(DataFile::live).sum();

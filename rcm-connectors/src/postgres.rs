@@ -24,6 +24,7 @@ mod catalog;
 mod copy;
 mod decode;
 mod session;
+mod snapshot;
 mod window;
 
 use arrow::array::RecordBatch;
@@ -33,7 +34,8 @@ use catalog::Table;
 use futures::stream::BoxStream;
 use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use rustls::ClientConfig;
-use session::{Session, Snapshot};
+use session::Session;
+use snapshot::Snapshot;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -64,6 +64,7 @@ impl fmt::Display for CursorKind {
 /// assert_eq!(serde_json::from_str::<Watermark>(&text).unwrap(), at);
 /// assert!(at > Watermark::Timestamp("2026-06-28T12:00:00.1234566".parse().unwrap()));
 /// assert_eq!(at.partial_cmp(&Watermark::Integer(7)), None);
+/// assert_eq!(at.to_string(), "2026-06-28T12:00:00.123456700");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -197,6 +198,19 @@ impl Watermark {
             .map(Watermark::Integer),
             CursorKind::RowVersion => of::<UInt64Type>(column).map(Watermark::RowVersion),
             _ => None,
+        }
+    }
+}
+
+/// In ISO 8601, or as a number.
+impl fmt::Display for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Watermark::Date(day) => day.fmt(f),
+            Watermark::Timestamp(at) => write!(f, "{at:?}"),
+            Watermark::TimestampTz(at) => write!(f, "{at:?}"),
+            Watermark::Integer(at) => at.fmt(f),
+            Watermark::RowVersion(at) => at.fmt(f),
         }
     }
 }

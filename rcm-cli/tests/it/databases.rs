@@ -181,6 +181,11 @@ fn a_window_in_which_nothing_is_new_leaves_nothing() {
     let stands = run();
     assert!(stands.stderr.contains("nothing new  exit 0"), "{}", stands.stderr);
 
+    let status = databases.ok(&["status"]);
+    let watermark = |load: &str| status.stdout.lines().find(|line| line.contains(load)).map(str::to_owned).unwrap();
+    assert!(watermark("watermark  hos-b.patients").contains('T'), "to the second: {}", status.stdout);
+    assert!(!watermark("watermark  hos-a.patients").contains('T'), "a day: {}", status.stdout);
+
     // The application forgot to touch the watermark of a row in the lag, and later puts it back as it was.
     let change = |address: &str| {
         databases.sql(&format!("UPDATE dbo.patients SET \"Address\" = '{address}' WHERE \"ID\" = 'PAT-000001'"));

@@ -5,7 +5,8 @@
 use super::Postgres;
 use super::catalog::Kind;
 use super::decode::Rows;
-use super::session::{Session, Snapshot, problem, silent};
+use super::session::{Session, problem, silent};
+use super::snapshot::Snapshot;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::{Buf, Bytes, BytesMut};

@@ -1,7 +1,7 @@
 //! The bounds of a window, and the condition that says them to the server.
 
 use super::catalog::quoted;
-use super::session::Snapshot;
+use super::snapshot::Snapshot;
 use chrono::{Datelike, Days, NaiveDateTime, TimeDelta};
 use rcm_core::{Class, CursorKind, Problem, Watermark, Window};
 
