@@ -117,7 +117,8 @@ fn encode(
     let mut records = 0;
     for (n, file) in load.files.iter().enumerate() {
         let place = format!("{name}: {}", file.name);
-        let landing = csv::read(&read_as_planned(&file.path, &file.sha256, &place)?, &place)?;
+        let text = read_as_planned(&file.path, &file.sha256, &place)?;
+        let landing = csv::read(text.as_slice(), &place, &csv::Format::default())?;
         let names: Vec<&str> = landing.schema.fields().iter().map(|f| f.name().as_str()).collect();
         check_columns(project, load.line, &names, &place)?;
         records += landing.records;
