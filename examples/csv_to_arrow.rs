@@ -111,7 +111,8 @@ fn measured(engine: &str, file: &str, with_sums: bool) -> Result<(f64, u64, Stri
     let output = child.args([engine, file, if with_sums { "sums" } else { "" }]).output()?;
     let said = String::from_utf8(output.stdout)?;
     let mut words = said.trim().splitn(3, ' ');
-    let mut word = || words.next().filter(|word| !word.is_empty()).ok_or_else(|| String::from_utf8_lossy(&output.stderr));
+    let mut word =
+        || words.next().filter(|word| !word.is_empty()).ok_or_else(|| String::from_utf8_lossy(&output.stderr));
     Ok((word()?.parse()?, word()?.parse()?, word()?.to_owned()))
 }
 
@@ -148,7 +149,8 @@ fn nppes(mib: u64, file: &str) -> Result<(), Box<dyn Error>> {
     let (mut written, mut number) = (0u64, 1_000_000_000u64);
     while written < mib << 20 {
         number += 7;
-        let mut row = format!("\"{number}\",\"{}\",\"\",\"\",\"LASTNAME{}\",\"FIRST\"", 1 + number % 2, number % 50_021);
+        let mut row =
+            format!("\"{number}\",\"{}\",\"\",\"\",\"LASTNAME{}\",\"FIRST\"", 1 + number % 2, number % 50_021);
         for column in 6..330 {
             match (column, (number + column) % 9) {
                 (20..28, _) => row.push_str(&format!(",\"{} SAMPLE STREET\"", number % 9000)),

@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("modified_date", "Updated_Date"),
     ];
     let columns = columns.map(|(model, source)| (model.to_owned(), ColumnMapping::Name(source.to_owned())));
-    let mapping = TableMapping { source: "dbo.patients".to_owned(), ignore: Vec::new(), columns: columns.into() };
+    let mapping =
+        TableMapping { source: "dbo.patients".to_owned(), columns: columns.into(), ..TableMapping::default() };
 
     let patients = table("patients").ok_or("a table of the common model")?;
     let as_of: DateTime<Utc> = "2026-06-30T00:00:00Z".parse()?;

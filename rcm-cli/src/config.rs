@@ -7,6 +7,7 @@ mod sources;
 mod vars;
 
 use chrono::Duration;
+pub(crate) use mappings::csv_format;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Location, WriteMode};
 use rcm_connectors::postgres;

@@ -13,13 +13,16 @@ mod bits;
 mod cells;
 mod columns;
 mod decode;
+mod folder;
 mod reader;
 mod scan;
+mod sniff;
 mod text;
 mod unpack;
 mod walk;
 
 pub use columns::DATE_FORMAT;
+pub use folder::Folder;
 pub use reader::Reader;
 pub use text::Encoding;
 pub use unpack::unpack;
@@ -34,8 +37,8 @@ use std::io::Read;
 pub struct Format {
     /// In what bytes; none: as its mark says, and without one in UTF-8.
     pub encoding: Option<Encoding>,
-    /// Between two fields.
-    pub delimiter: u8,
+    /// Between two fields; none: that of `,`, `;`, tab and `|` by which most records have as many fields as the header.
+    pub delimiter: Option<u8>,
     /// Around a field; none: quotes are text.
     pub quote: Option<u8>,
     /// In quotes before a byte that means itself; none: a quote in quotes is two.
@@ -45,23 +48,34 @@ pub struct Format {
 impl Default for Format {
     /// Comma and double quotes (RFC 4180), UTF-8 or what a mark says.
     fn default() -> Self {
-        Format { encoding: None, delimiter: b',', quote: Some(b'"'), escape: None }
+        Format { encoding: None, delimiter: Some(b','), quote: Some(b'"'), escape: None }
     }
 }
 
 impl Format {
-    fn check(&self, place: &str) -> Result<(), Problem> {
-        let special = [Some(self.delimiter), self.quote, self.escape];
+    /// What is wrong with it, if anything is.
+    ///
+    /// ```
+    /// use rcm_connectors::csv::Format;
+    ///
+    /// assert_eq!(Format::default().fault(), None);
+    /// assert!(Format { escape: Some(b'"'), ..Format::default() }.fault().is_some());
+    /// ```
+    pub fn fault(&self) -> Option<&'static str> {
+        let special = [self.delimiter, self.quote, self.escape];
         let is_bad = |byte: u8| matches!(byte, b'\r' | b'\n') || !byte.is_ascii();
         let is_twice = special.iter().enumerate().any(|(n, byte)| byte.is_some() && special[..n].contains(byte));
-        if is_twice || special.into_iter().flatten().any(is_bad) {
-            let what = "delimiter, quote and escape must be three different ASCII characters that end no line";
-            return Err(
-                Problem::new(Class::Config, place, what).hint("leave `escape` out where a quote in quotes is two")
-            );
-        }
-        Ok(())
+        (is_twice || special.into_iter().flatten().any(is_bad))
+            .then_some("delimiter, quote and escape must be different ASCII characters that end no line")
     }
+}
+
+/// How a text is cut, when that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    delimiter: u8,
+    quote: Option<u8>,
+    escape: Option<u8>,
 }
 
 /// A record that is no row.
@@ -129,19 +143,7 @@ impl Landing {
 /// # Errors
 /// As [`Reader::new`].
 pub fn read(text: impl Read + Send, place: &str, format: &Format) -> Result<Landing, Problem> {
-    let mut reader = Reader::new(text, place, format)?;
-    let (mut batches, mut rejects) = (Vec::new(), Vec::new());
-    loop {
-        let next = reader.next_in_parallel()?;
-        if next.is_empty() {
-            break;
-        }
-        for mut rows in next {
-            rejects.append(&mut rows.rejects);
-            batches.push(rows);
-        }
-    }
-    Ok(Landing { records: reader.records(), schema: reader.schema().clone(), batches, rejects })
+    Reader::new(text, place, format)?.land()
 }
 
 fn unreadable(place: &str, error: &std::io::Error) -> Problem {

@@ -34,7 +34,7 @@ pub struct Conformed {
 /// let text = |v: &str| Arc::new(StringArray::from(vec![v])) as ArrayRef;
 /// let landed = RecordBatch::try_from_iter([("ID", text(" D1 ")), ("N", text("NULL"))]).unwrap();
 /// let columns = [("department_id", "ID"), ("name", "N")].map(|(c, s)| (c.to_owned(), ColumnMapping::Name(s.to_owned())));
-/// let mapping = TableMapping { source: "dbo.dep".into(), ignore: vec![], columns: columns.into() };
+/// let mapping = TableMapping { source: "dbo.dep".into(), columns: columns.into(), ..TableMapping::default() };
 /// let conformed = conform(table("departments").unwrap(), &mapping, &["NULL".to_owned()], "hos-a", &landed).unwrap();
 /// let cell = |i: usize| conformed.batch.column(i).as_any().downcast_ref::<StringArray>().unwrap().clone();
 /// assert_eq!((cell(0).value(0), cell(1).value(0)), ("hos-a", "D1"));
@@ -166,7 +166,7 @@ mod tests {
     fn conformed(of: &str, column: &str, cells: ArrayRef) -> (ArrayRef, usize) {
         let landed = RecordBatch::try_from_iter([("C", cells)]).unwrap();
         let columns = [(column.to_owned(), ColumnMapping::Name("C".to_owned()))].into();
-        let mapping = TableMapping { source: "s".to_owned(), ignore: Vec::new(), columns };
+        let mapping = TableMapping { source: "s".to_owned(), columns, ..TableMapping::default() };
         let conformed = conform(table(of).unwrap(), &mapping, &["NULL".to_owned()], "h", &landed).unwrap();
         (conformed.batch[column].clone(), conformed.unread.len())
     }

@@ -17,7 +17,7 @@ pub struct Mapping {
 }
 
 /// How one table of the common model is read from the source's.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableMapping {
     /// `tablename` in `load_config.csv`; must be given.
@@ -26,9 +26,43 @@ pub struct TableMapping {
     /// Source columns that are not loaded on purpose. Default: none.
     #[serde(default)]
     pub ignore: Vec<String>,
+    /// What becomes of a delivery whose columns are not those of the mapping. Default: freeze.
+    #[serde(default)]
+    pub on_drift: OnDrift,
+    /// How its files are written, where they are CSV. Default: found in each file.
+    #[serde(default)]
+    pub csv: CsvMapping,
     /// Common model column → source column; key and required columns must be among them.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnMapping>,
+}
+
+/// What becomes of a delivery with columns that the mapping does not know, or without some that it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// The load fails, and nothing of it is kept.
+    #[default]
+    Freeze,
+    /// What is new is kept in bronze only, what is missing and not required is null; both are said.
+    Evolve,
+    /// All records of a file are quarantined, as they came. A table of a database fails.
+    Quarantine,
+}
+
+/// How CSV files are written. What is not said is found in each file: the encoding by its mark (without one it is UTF-8), the
+/// delimiter by trying `,`, `;`, tab and `|`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvMapping {
+    /// `utf-8`, `utf-16le`, `utf-16be` or `latin1`.
+    pub encoding: Option<String>,
+    /// Between two fields.
+    pub delimiter: Option<char>,
+    /// Around a field; empty: quotes are text. Default: `"`.
+    pub quote: Option<String>,
+    /// In quotes before a character that means itself. Default: none, a quote in quotes is two.
+    pub escape: Option<char>,
 }
 
 /// How one column is read.
@@ -144,14 +178,15 @@ impl Mapping {
 }
 
 impl TableMapping {
-    /// Holds a delivery's columns to the mapping, before anything of it is kept.
+    /// Holds a delivery's columns to the mapping, before anything of it is kept. Where the table may evolve: what is to be said
+    /// of them.
     ///
     /// # Errors
-    /// Class `drift`: a mapped column that is not there, or a column that is neither mapped nor ignored.
-    pub fn check_columns(&self, names: &[&str], place: &str) -> Result<(), Problem> {
+    /// Class `drift`: a first line that is no header; a mapped column that is not there, or a column that is neither mapped nor
+    /// ignored; where the table may evolve, a required column that is not there.
+    pub fn check_columns(&self, table: &Table, names: &[&str], place: &str) -> Result<Vec<String>, Problem> {
         let drift = |what: String, hint: String| Err(Problem::new(Class::Drift, place, what).hint(hint));
-        let is_known = |n: &str| self.columns.values().any(|c| c.from() == n) || self.ignore.iter().any(|i| i == n);
-        let known = names.iter().filter(|n| is_known(n)).count();
+        let known = names.iter().filter(|n| self.knows(n)).count();
         if known == 0 {
             // What stands there may be a patient.
             let wanted: Vec<_> = self.columns.values().map(|c| format!("`{}`", c.from())).collect();
@@ -160,34 +195,43 @@ impl TableMapping {
                 format!("deliver it with a header line; expected are {}", wanted.join(", ")),
             );
         }
-        let missing: Vec<_> = self
-            .columns
-            .values()
-            .map(ColumnMapping::from)
-            .filter(|c| !names.contains(c))
-            .map(|c| format!("`{c}`"))
-            .collect();
+        let evolves = self.on_drift == OnDrift::Evolve;
+        let may_lack = |column: &str| evolves && table.column(column).is_some_and(|c| c.required.is_none());
+        let absent = self.columns.iter().filter(|(_, from)| !names.contains(&from.from()));
+        let (null, missing): (Vec<_>, Vec<_>) = absent.partition(|(column, _)| may_lack(column));
+        let quoted = |columns: Vec<(&String, &ColumnMapping)>| {
+            columns.iter().map(|(_, from)| format!("`{}`", from.from())).collect::<Vec<_>>().join(", ")
+        };
         if !missing.is_empty() {
+            let header = format!("the header has {} columns, {known} of them known", names.len());
             return drift(
-                format!(
-                    "column {} is missing (the header has {} columns, {known} of them known)",
-                    missing.join(", "),
-                    names.len()
-                ),
+                format!("column {} is missing ({header})", quoted(missing)),
                 format!("deliver it, or change [tables.*.columns] of `{}` in the mapping", self.source),
             );
         }
-        let unknown = names.iter().enumerate().filter(|(_, n)| !is_known(n));
+        let unknown = names.iter().enumerate().filter(|(_, n)| !self.knows(n));
         let unknown: Vec<String> = unknown
             .map(|(at, n)| if is_identifier(n) { format!("`{n}`") } else { format!("number {}", at + 1) })
             .collect();
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && !evolves {
             return drift(
                 format!("column {} is unknown: neither mapped nor ignored", unknown.join(", ")),
                 format!("map it, or add it to `ignore` of `{}` in the mapping", self.source),
             );
         }
-        Ok(())
+        let mut notes = Vec::new();
+        if !unknown.is_empty() {
+            notes.push(format!("column {} is unknown: kept in bronze only", unknown.join(", ")));
+        }
+        if !null.is_empty() {
+            notes.push(format!("column {} is missing: read as null", quoted(null)));
+        }
+        Ok(notes)
+    }
+
+    /// Whether a source column is mapped or ignored.
+    pub fn knows(&self, column: &str) -> bool {
+        self.columns.values().any(|c| c.from() == column) || self.ignore.iter().any(|i| i == column)
     }
 }
 

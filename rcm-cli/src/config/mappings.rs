@@ -2,9 +2,10 @@
 
 use super::file::{line_of, toml_fault};
 use super::{choose, fault};
+use rcm_connectors::csv::{Encoding, Format};
 use rcm_connectors::files::sha256;
 use rcm_core::Problem;
-use rcm_transforms::mapping::{ColumnMapping, Mapping};
+use rcm_transforms::mapping::{ColumnMapping, CsvMapping, Mapping};
 use std::path::Path;
 
 pub(super) fn read(path: &Path) -> Result<(Mapping, String), Vec<Problem>> {
@@ -33,7 +34,41 @@ pub(super) fn read(path: &Path) -> Result<(Mapping, String), Vec<Problem>> {
             problems.push(fault(path, at, what).hint("write it like %Y-%m-%d or %m/%d/%Y"));
         }
     }
+    for (table, mapping) in &mapping.tables {
+        if let Err((what, hint)) = csv_format(&mapping.csv) {
+            problems.push(fault(path, line_of(&text, &["tables", table, "csv"]), what).hint(hint));
+        }
+    }
     if problems.is_empty() { Ok((mapping, sha256(text.as_bytes()))) } else { Err(problems) }
+}
+
+/// How a table's files are written; else what is wrong, and what to do.
+pub(crate) fn csv_format(csv: &CsvMapping) -> Result<Format, (String, String)> {
+    let character = "write one ASCII character, such as \";\" or \"\\t\"".to_owned();
+    let one = |name: &str, text: &str| match text.as_bytes() {
+        [byte] if byte.is_ascii() => Ok(Some(*byte)),
+        _ => Err((format!("`{name}` of `csv` is no single ASCII character"), character.clone())),
+    };
+    let char = |name: &str, char: Option<char>| char.map_or(Ok(None), |char| one(name, &char.to_string()));
+    let encoding = match &csv.encoding {
+        None => None,
+        Some(label) => {
+            let labels = Encoding::LABELS.map(|(label, _)| label);
+            let known = Encoding::LABELS.iter().find(|(known, _)| known == label).map(|(_, encoding)| *encoding);
+            Some(known.ok_or_else(|| (format!("encoding `{label}` is unknown"), choose(label, &labels)))?)
+        }
+    };
+    let quote = match csv.quote.as_deref() {
+        None => Some(b'"'),
+        Some("") => None,
+        Some(quote) => one("quote", quote)?,
+    };
+    let (delimiter, escape) = (char("delimiter", csv.delimiter)?, char("escape", csv.escape)?);
+    let format = Format { encoding, delimiter, quote, escape };
+    match format.fault() {
+        None => Ok(format),
+        Some(fault) => Err((fault.to_owned(), "leave `escape` out where a quote in quotes is two".to_owned())),
+    }
 }
 
 fn is_date_format(column: &ColumnMapping) -> bool {

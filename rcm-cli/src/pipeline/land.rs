@@ -2,7 +2,7 @@
 
 use super::databases::{PlannedRead, of_load};
 use super::plan::{Plan, PlannedFile, PlannedLoad};
-use crate::config::Project;
+use crate::config::{Project, csv_format};
 use crate::report::Report;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
@@ -14,7 +14,10 @@ use rcm_connectors::csv::{Landing, Reject};
 use rcm_connectors::files::{read_as_planned, sha256};
 use rcm_connectors::lake::{Lake, ReadFile};
 use rcm_connectors::{csv, parquet};
+use rcm_core::model::{Table, table};
 use rcm_core::{Class, Event, LoadLine, LoadType, Problem, Progress};
+use rcm_transforms::mapping::{OnDrift, TableMapping};
+use std::io::Cursor;
 use std::sync::Arc;
 
 /// A file in bronze: what it is called there, and what it holds.
@@ -117,16 +120,44 @@ fn encode(
     let mut records = 0;
     for (n, file) in load.files.iter().enumerate() {
         let place = format!("{name}: {}", file.name);
-        let text = read_as_planned(&file.path, &file.sha256, &place)?;
-        let landing = csv::read(text.as_slice(), &place, &csv::Format::default())?;
-        let names: Vec<&str> = landing.schema.fields().iter().map(|f| f.name().as_str()).collect();
-        check_columns(project, load.line, &names, &place)?;
+        let landing = read_csv(project, load.line, file, &place, progress)?;
         records += landing.records;
         files.push(encode_file(plan, load.line, file, n, landing).map_err(|e| Problem::storage(place, e))?);
     }
     refuse_empty(load.line, records, "has a header and no rows")?;
     progress.event(&Event::Read { load: &name, rows: records });
     Ok(files)
+}
+
+/// A file, unpacked, as its mapping says that it is written.
+fn read_csv(
+    project: &Project,
+    line: &LoadLine,
+    file: &PlannedFile,
+    place: &str,
+    progress: &dyn Progress,
+) -> Result<Landing, Problem> {
+    let bytes = read_as_planned(&file.path, &file.sha256, place)?;
+    let (_, mapping) = mapping(project, line, place)?;
+    let wrong = |(what, hint)| Problem::new(Class::Config, place, what).hint(hint);
+    let format = csv_format(&mapping.csv).map_err(wrong)?;
+    let mut reader = csv::Reader::new(csv::unpack(Cursor::new(bytes.as_slice()), place)?, place, &format)?;
+    let delimiter = reader.delimiter();
+    if format.delimiter.is_none() && delimiter != b',' {
+        let found = format!("{place}: fields are separated by {:?}, as found in it", char::from(delimiter));
+        progress.event(&Event::Note(&found));
+    }
+    let schema = reader.schema().clone();
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    if let Err(drift) = check_columns(project, line, &names, place, progress) {
+        let is_header = names.iter().any(|name| mapping.knows(name));
+        if mapping.on_drift != OnDrift::Quarantine || drift.class != Class::Drift || !is_header {
+            return Err(drift);
+        }
+        progress.event(&Event::Note(&format!("{place}: all records are quarantined: {}", drift.what)));
+        reader = reader.rejecting(&drift.what);
+    }
+    reader.land()
 }
 
 /// An empty full table would close every key. Nobody means that by accident.
@@ -150,7 +181,7 @@ async fn encode_table(
     let (name, line) = (load.line.name(), load.line);
     let place = format!("{name}: {}", line.source_table);
     let names: Vec<&str> = table.columns.iter().map(String::as_str).collect();
-    check_columns(project, line, &names, &place)?;
+    check_columns(project, line, &names, &place, progress)?;
     let new = table.read(line, lake).await.map_err(|problem| of_load(Problem { place: place.clone(), ..problem }))?;
     for note in &new.notes {
         progress.event(&Event::Note(&format!("{place}: {note}")));
@@ -174,15 +205,32 @@ async fn encode_table(
     Ok(vec![Encoded { landed, records: count as u64, bytes, rejected: None }])
 }
 
-fn check_columns(project: &Project, line: &LoadLine, names: &[&str], place: &str) -> Result<(), Problem> {
+fn check_columns(
+    project: &Project,
+    line: &LoadLine,
+    names: &[&str],
+    place: &str,
+    progress: &dyn Progress,
+) -> Result<(), Problem> {
     if let Some(stamp) = names.iter().find(|n| STAMPS.contains(n)) {
         let what = format!("column `{stamp}` has a name that bronze needs for itself");
         return Err(Problem::new(Class::Drift, place, what).hint("rename it in the delivery"));
     }
-    match project.mapping(&line.hospital, line.table) {
-        Some((mapping, _)) => mapping.check_columns(names, place),
-        None => Err(Problem::new(Class::Config, place, format!("table `{}` has no mapping", line.table))),
+    let (table, mapping) = mapping(project, line, place)?;
+    for note in mapping.check_columns(table, names, place)? {
+        progress.event(&Event::Note(&format!("{place}: {note}")));
     }
+    Ok(())
+}
+
+fn mapping<'p>(
+    project: &'p Project,
+    line: &LoadLine,
+    place: &str,
+) -> Result<(&'static Table, &'p TableMapping), Problem> {
+    let mapping = project.mapping(&line.hospital, line.table).map(|(mapping, _)| mapping);
+    let none = || Problem::new(Class::Config, place, format!("table `{}` has no mapping", line.table));
+    table(line.table).zip(mapping).ok_or_else(none)
 }
 
 /// What is known of a read before it is.

@@ -1,6 +1,6 @@
 //! Which columns a text has, which of them are read, and as what.
 
-use super::Format;
+use super::Cut;
 use super::cells::Kind;
 use super::decode::unquoted;
 use super::scan::Layout;
@@ -25,19 +25,21 @@ pub(super) struct Columns {
     pub(super) read: Vec<Column>,
     /// Columns of the text.
     pub(super) width: usize,
+    /// Why no record is a row.
+    pub(super) refused: Option<String>,
     schema: SchemaRef,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Columns { read: Vec::new(), width: 0, schema: Arc::new(Schema::empty()) }
+        Columns { read: Vec::new(), width: 0, refused: None, schema: Arc::new(Schema::empty()) }
     }
 }
 
 impl Columns {
     fn of(read: Vec<Column>, width: usize) -> Columns {
         let fields: Vec<Arc<Field>> = read.iter().map(|column| column.field.clone()).collect();
-        Columns { read, width, schema: Arc::new(Schema::new(fields)) }
+        Columns { read, width, refused: None, schema: Arc::new(Schema::new(fields)) }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -46,7 +48,7 @@ impl Columns {
 
     /// Those that the first record of a text names. No name is repeated in a message before it is known to be one: a file
     /// without a header has a patient there.
-    pub(super) fn of_header(text: &[u8], layout: &Layout, format: &Format, place: &str) -> Result<Columns, Problem> {
+    pub(super) fn of_header(text: &[u8], layout: &Layout, cut: &Cut, place: &str) -> Result<Columns, Problem> {
         let header = &layout.records[0];
         let drift = |what: String| {
             Err(Problem::new(Class::Drift, place, what).hint("expected a header line of column names in UTF-8"))
@@ -57,7 +59,7 @@ impl Columns {
         let mut names: Vec<String> = Vec::new();
         for n in 0..header.fields as usize {
             let mut name = Vec::new();
-            unquoted(layout.cell(text, header, n), format, &mut name);
+            unquoted(layout.cell(text, header, n), cut, &mut name);
             let name = String::from_utf8(name).unwrap_or_default().trim().to_owned();
             if name.is_empty() {
                 return drift(format!("column {} of the header has no readable name", n + 1));
@@ -101,10 +103,10 @@ impl Columns {
     }
 
     fn find(&self, name: &str, place: &str) -> Result<&Column, Problem> {
+        // Its names are not repeated: what stands there may be no header.
         let none = || {
-            let names: Vec<&str> = self.read.iter().map(|column| column.field.name().as_str()).collect();
             Problem::new(Class::Drift, place, format!("there is no column `{name}`"))
-                .hint(format!("the header has {}", names.join(", ")))
+                .hint(format!("the first line has {} columns, none of that name", self.width))
         };
         self.read.iter().find(|column| column.field.name() == name).ok_or_else(none)
     }

@@ -4,7 +4,7 @@ use super::cells::{Kind, boolean, date, date_by, decimal, float, in_unit, time, 
 use super::columns::{Column, Columns};
 use super::reader::{PAD, Piece};
 use super::scan::{Layout, Record};
-use super::{Format, Reject, Rows};
+use super::{Cut, Reject, Rows};
 use arrow::array::{
     Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Decimal128Array, PrimitiveArray, RecordBatch,
     RecordBatchOptions, StringArray, make_array,
@@ -20,7 +20,7 @@ use std::sync::Arc;
 const SHORT: usize = 16;
 
 /// Decodes a text: what can be a row is one, everything else a reject.
-pub(super) fn decode(piece: &Piece, columns: &Columns, format: &Format, place: &str) -> Result<Rows, Problem> {
+pub(super) fn decode(piece: &Piece, columns: &Columns, cut: &Cut, place: &str) -> Result<Rows, Problem> {
     let mut rejects = Vec::new();
     if piece.is_part {
         let what = format!("a record longer than {} MiB, of which this is a part", super::reader::LONGEST_RECORD >> 20);
@@ -43,13 +43,13 @@ pub(super) fn decode(piece: &Piece, columns: &Columns, format: &Format, place: &
     let is_utf8 = piece.text.is_ascii() || std::str::from_utf8(&piece.text).is_ok();
     let mut good: Vec<u32> = Vec::with_capacity(records.len());
     for (n, record) in records.iter().enumerate() {
-        match fault(piece, record, columns.width, is_utf8) {
+        match fault(piece, record, columns, is_utf8) {
             None => good.push(n as u32),
             Some(what) => rejects.push(reject(n, what)),
         }
     }
     let firsts: Vec<u32> = good.iter().map(|n| records[*n as usize].first).collect();
-    let table = Table { text: &piece.text, layout: &piece.layout, firsts, format };
+    let table = Table { text: &piece.text, layout: &piece.layout, firsts, cut };
     let (mut wrong, mut scratch): (Vec<Option<String>>, _) = (Vec::new(), Vec::new());
     let mut arrays = Vec::with_capacity(columns.read.len());
     for column in &columns.read {
@@ -85,7 +85,8 @@ pub(super) fn decode(piece: &Piece, columns: &Columns, format: &Format, place: &
     Ok(Rows { batch: batch.map_err(|e| Problem::storage(place, e))?, rows: keep(rows), lines: keep(lines), rejects })
 }
 
-fn fault(piece: &Piece, record: &Record, width: usize, is_utf8: bool) -> Option<String> {
+fn fault(piece: &Piece, record: &Record, columns: &Columns, is_utf8: bool) -> Option<String> {
+    let width = columns.width;
     if let Some(fault) = record.fault {
         return Some(fault.what().to_owned());
     }
@@ -94,15 +95,18 @@ fn fault(piece: &Piece, record: &Record, width: usize, is_utf8: bool) -> Option<
         return Some(format!("{} field{plural}, expected {width}", record.fields));
     }
     let raw = &piece.text[record.start as usize..record.end as usize];
-    (!is_utf8 && std::str::from_utf8(raw).is_err()).then(|| "bytes that are no UTF-8".to_owned())
+    if !is_utf8 && std::str::from_utf8(raw).is_err() {
+        return Some("bytes that are no UTF-8".to_owned());
+    }
+    columns.refused.clone()
 }
 
 /// Appends the value of a cell: without its quotes.
-pub(super) fn unquoted(cell: &[u8], format: &Format, value: &mut Vec<u8>) {
-    let (Some(quote), Some(mut rest)) = (format.quote, inner(cell, format.quote)) else {
+pub(super) fn unquoted(cell: &[u8], cut: &Cut, value: &mut Vec<u8>) {
+    let (Some(quote), Some(mut rest)) = (cut.quote, inner(cell, cut.quote)) else {
         return value.extend_from_slice(cell);
     };
-    while let Some(at) = rest.iter().position(|byte| *byte == quote || Some(*byte) == format.escape) {
+    while let Some(at) = rest.iter().position(|byte| *byte == quote || Some(*byte) == cut.escape) {
         value.extend_from_slice(&rest[..at]);
         // The second of two quotes, or what is escaped.
         value.extend(rest.get(at + 1));
@@ -141,7 +145,7 @@ struct Table<'a> {
     text: &'a [u8],
     layout: &'a Layout,
     firsts: Vec<u32>,
-    format: &'a Format,
+    cut: &'a Cut,
 }
 
 impl Table<'_> {
@@ -208,7 +212,7 @@ impl Table<'_> {
         for (row, first) in self.firsts.iter().enumerate() {
             let (start, end) = self.layout.span(*first, column.place);
             let cell = &self.text[start..end];
-            let cell = inner(cell, self.format.quote).unwrap_or(cell);
+            let cell = inner(cell, self.cut.quote).unwrap_or(cell);
             let value = parse(cell).or_else(|| parse(cell.trim_ascii()));
             if value.is_none() {
                 nothing.push(row);
@@ -250,7 +254,7 @@ impl Table<'_> {
     /// The values of fields in which no quote is doubled or escaped, and where each ends; whether nothing stands anywhere.
     fn plain(&self, place: usize, values: &mut [u8], ends: &mut [i32]) -> bool {
         // What is no byte of a text is never found.
-        let quote = self.format.quote.unwrap_or(0xFF);
+        let quote = self.cut.quote.unwrap_or(0xFF);
         let (text, mut len, mut has_nothing) = (self.text, 0, false);
         for (first, offset) in self.firsts.iter().zip(ends) {
             let (start, end) = self.layout.span(*first, place);
@@ -276,7 +280,7 @@ impl Table<'_> {
         for (first, offset) in self.firsts.iter().zip(ends) {
             let (start, end) = self.layout.span(*first, place);
             value.clear();
-            unquoted(&self.text[start..end], self.format, &mut value);
+            unquoted(&self.text[start..end], self.cut, &mut value);
             values[len..len + value.len()].copy_from_slice(&value);
             len += value.len();
             has_nothing |= start == end;

@@ -5,7 +5,7 @@ use super::decode::decode;
 use super::scan::{Layout, scan};
 use super::text::Text;
 use super::walk::{At, walk};
-use super::{Format, Rows};
+use super::{Cut, Format, Landing, Rows, sniff};
 use arrow::datatypes::{Schema, SchemaRef};
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
@@ -37,7 +37,7 @@ pub(super) const LONGEST_RECORD: usize = 16 << 20;
 pub struct Reader<R> {
     input: Text<R>,
     place: String,
-    format: Format,
+    cut: Cut,
     columns: Columns,
     /// What was read and is not laid out yet.
     buffer: Vec<u8>,
@@ -75,12 +75,15 @@ impl<R: Read> Reader<R> {
     /// A format that contradicts itself or the text's mark (class `config`); a text without a header line (class `failed`); a header that repeats
     /// a column or does not name one (class `drift`); an input that fails.
     pub fn new(input: R, place: &str, format: &Format) -> Result<Self, Problem> {
-        format.check(place)?;
+        if let Some(fault) = format.fault() {
+            let hint = "leave `escape` out where a quote in quotes is two";
+            return Err(Problem::new(Class::Config, place, fault).hint(hint));
+        }
         let (input, mark) = Text::new(input, format.encoding, place)?;
         let mut reader = Reader {
             input,
             place: place.to_owned(),
-            format: *format,
+            cut: Cut { delimiter: format.delimiter.unwrap_or(b','), quote: format.quote, escape: format.escape },
             columns: Columns::default(),
             buffer: Vec::new(),
             is_read: false,
@@ -91,6 +94,10 @@ impl<R: Read> Reader<R> {
             too_long: None,
             spare: Vec::new(),
         };
+        if format.delimiter.is_none() {
+            reader.fill(sniff::HEAD)?;
+            reader.cut.delimiter = sniff::delimiter(&reader.buffer, &reader.cut, reader.is_read);
+        }
         reader.header()?;
         Ok(reader)
     }
@@ -115,9 +122,21 @@ impl<R: Read> Reader<R> {
         Ok(self)
     }
 
+    /// No record may be a row, for this reason: all become rejects.
+    #[must_use]
+    pub fn rejecting(mut self, why: &str) -> Self {
+        self.columns.refused = Some(why.to_owned());
+        self
+    }
+
     /// The columns of all batches.
     pub fn schema(&self) -> &SchemaRef {
         self.columns.schema()
+    }
+
+    /// What stands between two fields: as declared, or found.
+    pub fn delimiter(&self) -> u8 {
+        self.cut.delimiter
     }
 
     /// Records so far, rows and rejects, as they were counted when the text was laid out.
@@ -141,9 +160,9 @@ impl<R: Read> Reader<R> {
                 None => break,
             }
         }
-        let (columns, place, format) = (&self.columns, &self.place, &self.format);
+        let (columns, place, cut) = (&self.columns, &self.place, &self.cut);
         let decoded: Vec<(Result<Rows, Problem>, Piece)> =
-            pieces.into_par_iter().map(|piece| (decode(&piece, columns, format, place), piece)).collect();
+            pieces.into_par_iter().map(|piece| (decode(&piece, columns, cut, place), piece)).collect();
         let mut all = Vec::new();
         for (rows, piece) in decoded {
             self.spare.push((piece.text, piece.layout));
@@ -152,11 +171,33 @@ impl<R: Read> Reader<R> {
         Ok(all)
     }
 
+    /// All that there is, decoded by as many threads as rayon has.
+    ///
+    /// # Errors
+    /// An input that fails.
+    pub fn land(mut self) -> Result<Landing, Problem>
+    where
+        R: Send,
+    {
+        let (mut batches, mut rejects) = (Vec::new(), Vec::new());
+        loop {
+            let next = self.next_in_parallel()?;
+            if next.is_empty() {
+                break;
+            }
+            for mut rows in next {
+                rejects.append(&mut rows.rejects);
+                batches.push(rows);
+            }
+        }
+        Ok(Landing { records: self.records, schema: self.columns.schema().clone(), batches, rejects })
+    }
+
     fn header(&mut self) -> Result<(), Problem> {
         let mut size = PIECE;
         let layout = loop {
             self.fill(size)?;
-            let layout = scan(&self.buffer, &self.format, self.is_read, false, Layout::default());
+            let layout = scan(&self.buffer, &self.cut, self.is_read, false, Layout::default());
             if !layout.records.is_empty() {
                 break layout;
             }
@@ -172,7 +213,7 @@ impl<R: Read> Reader<R> {
             size *= 2;
         };
         let header = layout.records[0];
-        self.columns = Columns::of_header(&self.buffer, &layout, &self.format, &self.place)?;
+        self.columns = Columns::of_header(&self.buffer, &layout, &self.cut, &self.place)?;
         // What is behind it is laid out again.
         let behind = layout.records.get(1).map_or(layout.consumed, |record| record.start as usize);
         let lines = layout.records.get(1).map_or(layout.lines, |record| record.line);
@@ -216,7 +257,7 @@ impl<R: Read> Reader<R> {
             if let Some(at) = self.too_long {
                 return Ok(Some(self.part(at, spare, layout)));
             }
-            layout = scan(&self.buffer, &self.format, self.is_read, self.after_return, layout);
+            layout = scan(&self.buffer, &self.cut, self.is_read, self.after_return, layout);
             if layout.consumed > 0 {
                 break;
             }
@@ -231,7 +272,7 @@ impl<R: Read> Reader<R> {
 
     /// A part of a record that is too long: to its end or that of the buffer.
     fn part(&mut self, from: At, spare: Vec<u8>, layout: Layout) -> Piece {
-        let walked = walk(&self.buffer, from, &self.format, |_| {});
+        let walked = walk(&self.buffer, from, &self.cut, |_| {});
         let (len, open) = walked.end.map_or((self.buffer.len(), Some(walked.at)), |end| (end + 1, None));
         self.too_long = open;
         let lines = super::walk::line_ends(&self.buffer[..len], self.after_return);
@@ -269,7 +310,7 @@ impl<R: Read> Iterator for Reader<R> {
             Ok(piece) => piece?,
             Err(problem) => return Some(Err(problem)),
         };
-        let rows = decode(&piece, &self.columns, &self.format, &self.place);
+        let rows = decode(&piece, &self.columns, &self.cut, &self.place);
         self.spare.push((piece.text, piece.layout));
         Some(rows)
     }

@@ -4,7 +4,7 @@
 //! inside quotes (as in Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019). That is right as long as every
 //! quote opens a field, closes one or is one of two. Where one is not, its record is walked byte by byte ([`walk`]).
 
-use super::Format;
+use super::Cut;
 use super::bits::{Masks, prefix_xor};
 use super::walk::{At, Fault, line_ends, walk};
 
@@ -39,10 +39,10 @@ pub(super) struct Layout {
 /// Lays out the whole records of a text that begins with one; of the last text also what has no line end. `after_return`:
 /// the byte before the text was `\r`, so that `\n` at its beginning ends no line of its own. A layout of before lends its
 /// memory.
-pub(super) fn scan(text: &[u8], format: &Format, is_last: bool, after_return: bool, before: Layout) -> Layout {
+pub(super) fn scan(text: &[u8], cut: &Cut, is_last: bool, after_return: bool, before: Layout) -> Layout {
     let mut scan = Scan {
         text,
-        format,
+        cut,
         is_last,
         after_return,
         layout: Layout { has_inner: false, ..before },
@@ -54,9 +54,9 @@ pub(super) fn scan(text: &[u8], format: &Format, is_last: bool, after_return: bo
     scan.layout.records.clear();
     scan.layout.ends.resize(scan.layout.ends.len().max(1), 0);
     scan.layout.ends[0] = u32::MAX;
-    match format.quote {
+    match cut.quote {
         // Escapes are rare, and change what a quote means.
-        Some(quote) if format.escape.is_none() => scan.blocks(quote),
+        Some(quote) if cut.escape.is_none() => scan.blocks(quote),
         _ => while scan.walk_one() {},
     }
     let Scan { mut layout, lines, start, .. } = scan;
@@ -66,7 +66,7 @@ pub(super) fn scan(text: &[u8], format: &Format, is_last: bool, after_return: bo
 
 struct Scan<'a> {
     text: &'a [u8],
-    format: &'a Format,
+    cut: &'a Cut,
     is_last: bool,
     after_return: bool,
     layout: Layout,
@@ -106,7 +106,7 @@ impl Scan<'_> {
                     (block, rest.len())
                 }
             };
-            let masks = Masks::of(&block, len, self.format.delimiter, quote);
+            let masks = Masks::of(&block, len, self.cut.delimiter, quote);
             match self.block(at, len, masks, carry) {
                 Some(next) => (at, carry) = (at + len, next),
                 None if self.walk_one() => (at, carry) = (self.start, self.afresh()),
@@ -205,7 +205,7 @@ impl Scan<'_> {
         let returned = self.is_after_return();
         let ends = &mut self.layout.ends;
         ends.truncate(self.first);
-        let walked = walk(&self.text[self.start..], At::Start, self.format, |end| ends.push((self.start + end) as u32));
+        let walked = walk(&self.text[self.start..], At::Start, self.cut, |end| ends.push((self.start + end) as u32));
         self.layout.has_inner |= walked.has_inner;
         let (end, fault) = match walked.end {
             Some(end) => (self.start + end, walked.fault),
@@ -243,9 +243,11 @@ fn few_ones(mut bits: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// The same by walking alone: of a format whose escape byte never comes.
+    const CUT: Cut = Cut { delimiter: b',', quote: Some(b'"'), escape: None };
+
+    /// The same by walking alone: of a cut whose escape byte never comes.
     fn walked(text: &[u8], is_last: bool) -> Layout {
-        scan(text, &Format { escape: Some(0), ..Format::default() }, is_last, false, Layout::default())
+        scan(text, &Cut { escape: Some(0), ..CUT }, is_last, false, Layout::default())
     }
 
     #[test]
@@ -269,7 +271,7 @@ mod tests {
                 }
             }
             for is_last in [false, true] {
-                let fast = scan(&text, &Format::default(), is_last, false, Layout::default());
+                let fast = scan(&text, &CUT, is_last, false, Layout::default());
                 let slow = walked(&text, is_last);
                 assert_eq!(fast.records, slow.records, "{:?}", String::from_utf8_lossy(&text));
                 assert_eq!((fast.lines, fast.consumed), (slow.lines, slow.consumed));
@@ -286,12 +288,12 @@ mod tests {
     #[test]
     fn a_text_may_be_cut_anywhere() {
         let text = b"a,b\r\n\"x\r\n\"\"y\",2\r\r\n\"\",\"\"\n\n5\" pipe,6\n\"open";
-        let whole = scan(text, &Format::default(), true, false, Layout::default());
+        let whole = scan(text, &CUT, true, false, Layout::default());
         for cut in 0..text.len() {
-            let first = scan(&text[..cut], &Format::default(), false, false, Layout::default());
+            let first = scan(&text[..cut], &CUT, false, false, Layout::default());
             let rest = &text[first.consumed..];
             let after_return = first.consumed > 0 && text[first.consumed - 1] == b'\r';
-            let second = scan(rest, &Format::default(), true, after_return, Layout::default());
+            let second = scan(rest, &CUT, true, after_return, Layout::default());
             assert_eq!(first.lines + second.lines, whole.lines, "{cut}");
             let moved = |record: &Record| (record.start + first.consumed as u32, record.line + first.lines);
             let all: Vec<_> = first.records.iter().map(|record| (record.start, record.line)).collect();

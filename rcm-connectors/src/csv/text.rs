@@ -24,6 +24,14 @@ impl Encoding {
     const MARKS: [(&[u8], Encoding); 3] =
         [(b"\xef\xbb\xbf", Encoding::Utf8), (b"\xff\xfe", Encoding::Utf16Le), (b"\xfe\xff", Encoding::Utf16Be)];
 
+    /// What may be declared: `utf-8`, `utf-16le`, `utf-16be`, `latin1`.
+    pub const LABELS: [(&'static str, Encoding); 4] = [
+        ("utf-8", Encoding::Utf8),
+        ("utf-16le", Encoding::Utf16Le),
+        ("utf-16be", Encoding::Utf16Be),
+        ("latin1", Encoding::Latin1),
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Encoding::Utf8 => "UTF-8",

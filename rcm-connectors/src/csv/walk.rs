@@ -1,6 +1,6 @@
 //! A record, byte by byte: what quotes mean, whatever they are.
 
-use super::Format;
+use super::Cut;
 
 /// Where in a record a walk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,12 @@ pub(super) struct Walked {
 }
 
 /// Walks to the end of a record, or of the text, and says where each field ended.
-pub(super) fn walk(text: &[u8], from: At, format: &Format, mut ends: impl FnMut(usize)) -> Walked {
+pub(super) fn walk(text: &[u8], from: At, cut: &Cut, mut ends: impl FnMut(usize)) -> Walked {
     let mut walked = Walked { end: None, at: from, fault: None, has_inner: false };
     for (place, byte) in text.iter().copied().enumerate() {
-        let is_quote = format.quote == Some(byte);
+        let is_quote = cut.quote == Some(byte);
         walked.at = match walked.at {
-            At::Quoted if format.escape == Some(byte) => {
+            At::Quoted if cut.escape == Some(byte) => {
                 walked.has_inner = true;
                 At::Escaped
             }
@@ -67,7 +67,7 @@ pub(super) fn walk(text: &[u8], from: At, format: &Format, mut ends: impl FnMut(
                 At::Quoted
             }
             At::Start if is_quote => At::Quoted,
-            _ if byte == format.delimiter => {
+            _ if byte == cut.delimiter => {
                 ends(place);
                 At::Start
             }

@@ -57,7 +57,7 @@ fn format(case: &Case) -> Format {
         // By its mark.
         _ => None,
     };
-    Format { encoding, delimiter: case.delimiter, quote: case.quote, escape: case.escape }
+    Format { encoding, delimiter: Some(case.delimiter), quote: case.quote, escape: case.escape }
 }
 
 #[test]
@@ -266,7 +266,31 @@ fn a_format_that_contradicts_itself_is_refused() {
         (b',', Some(b'"'), Some(b'"')),
         (0xA7, None, None),
     ] {
-        let format = Format { delimiter, quote, escape, ..Format::default() };
+        let format = Format { delimiter: Some(delimiter), quote, escape, ..Format::default() };
         assert_eq!(read(b"a\n", &format).unwrap_err().class, rcm_core::Class::Config);
     }
+}
+
+#[test]
+fn a_delimiter_that_nobody_declared_is_found() {
+    let undeclared = Format { delimiter: None, ..Format::default() };
+    for (text, expected) in [
+        ("a;b\n1,5;x\n2,5;y\n", b';'),
+        ("\"Last, First\";Paid\n\"Nu, Oma\";1,5\n", b';'),
+        ("a\tb,c\tc\n1\t2\t3\n", b'\t'),
+        ("a|b\n1|\"2;3;4\"\n", b'|'),
+        ("a,b;c\n1,2\n3,4\n5,6;7\n", b','),
+        ("a,b\n1;2\n3;4\n", b','),
+        ("alone\n1;2\n", b','),
+    ] {
+        let reader = Reader::new(text.as_bytes(), "f.csv", &undeclared).unwrap();
+        assert_eq!(reader.delimiter() as char, expected as char, "{text}");
+    }
+    // As good as declared, wherever a corpus's file has its own.
+    let found = CASES.iter().filter(|case| case.encoding.is_none() && case.escape.is_none()).filter(|case| {
+        let declared = read(case.bytes, &format(case));
+        declared.is_ok() && declared == read(case.bytes, &Format { delimiter: None, ..format(case) })
+    });
+    let found = found.count();
+    assert!(found > 150, "{found} of {}", CASES.len());
 }

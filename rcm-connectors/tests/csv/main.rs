@@ -5,4 +5,5 @@
 
 mod corpus;
 mod files;
+mod source;
 mod typed;
