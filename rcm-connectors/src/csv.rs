@@ -10,6 +10,7 @@
 //! lays out and all decode, so that what comes out is the same.
 
 mod bits;
+mod build;
 mod cells;
 mod columns;
 mod decode;
@@ -18,6 +19,7 @@ mod reader;
 mod scan;
 mod sniff;
 mod text;
+mod times;
 mod unpack;
 mod walk;
 

@@ -55,6 +55,30 @@ const CASES: &[Case] = &[
         says: &["rcm.toml", "did you mean `drops`?"],
     },
     Case {
+        file: "mappings/hos-a.toml",
+        from: "source = \"dbo.patients\"",
+        to: "source = \"dbo.patients\"\ncsv = { encoding = \"latin-1\" }",
+        says: &["hos-a.toml:33", "encoding `latin-1` is unknown", "did you mean `latin1`?"],
+    },
+    Case {
+        file: "mappings/hos-a.toml",
+        from: "source = \"dbo.patients\"",
+        to: "source = \"dbo.patients\"\ncsv = { delimiter = \"§\" }",
+        says: &["hos-a.toml:33", "`delimiter` of `csv` is no single ASCII character"],
+    },
+    Case {
+        file: "mappings/hos-a.toml",
+        from: "source = \"dbo.patients\"",
+        to: "source = \"dbo.patients\"\ncsv = { escape = \"\\\"\" }",
+        says: &["hos-a.toml:33", "must be different ASCII characters", "leave `escape` out"],
+    },
+    Case {
+        file: "mappings/hos-a.toml",
+        from: "source = \"dbo.patients\"",
+        to: "source = \"dbo.patients\"\non_drift = \"ignore\"",
+        says: &["hos-a.toml:33", "unknown variant `ignore`", "`freeze`"],
+    },
+    Case {
         file: "load_config.csv",
         from: "loadtype,",
         to: "load_type,",

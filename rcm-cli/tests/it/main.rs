@@ -9,6 +9,7 @@ mod cloud;
 #[path = "../../../rcm-connectors/tests/components/mod.rs"]
 mod components;
 mod crash;
+mod csv;
 mod damage;
 mod databases;
 mod demo;

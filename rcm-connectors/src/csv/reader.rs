@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use rcm_core::{Class, Problem};
 use std::io::Read;
 
-/// Bytes of a piece, which become a batch: what fits a core's own cache together with its layout.
-const PIECE: usize = 256 << 10;
+/// Bytes of a piece, which become a batch.
+const PIECE: usize = 1 << 20;
 pub(super) const PAD: usize = 17;
 /// A record that is longer comes as several rejects.
 pub(super) const LONGEST_RECORD: usize = 16 << 20;
@@ -194,7 +194,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn header(&mut self) -> Result<(), Problem> {
-        let mut size = PIECE;
+        let mut size = 4096;
         let layout = loop {
             self.fill(size)?;
             let layout = scan(&self.buffer, &self.cut, self.is_read, false, Layout::default());

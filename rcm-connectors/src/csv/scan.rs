@@ -30,6 +30,8 @@ pub(super) struct Layout {
     pub(super) records: Vec<Record>,
     /// Whether a quoted field may hold a quote.
     pub(super) has_inner: bool,
+    /// Whether nothing may stand in a field, not even quotes.
+    pub(super) has_empty: bool,
     /// Line ends in what was laid out; `\r\n` is one.
     pub(super) lines: u32,
     /// Bytes that were laid out; what is behind them is the beginning of a record.
@@ -45,7 +47,7 @@ pub(super) fn scan(text: &[u8], cut: &Cut, is_last: bool, after_return: bool, be
         cut,
         is_last,
         after_return,
-        layout: Layout { has_inner: false, ..before },
+        layout: Layout { has_inner: false, has_empty: false, ..before },
         filled: 1,
         start: 0,
         first: 1,
@@ -144,6 +146,8 @@ impl Scan<'_> {
         self.layout.has_inner |= opening & behind_closing != 0;
         // Of `\r\n` the line ends at the first.
         let line_ends = returns | feeds & !(returns << 1 | carry.returned);
+        let own = separators & (delimiters | line_ends);
+        self.layout.has_empty |= own & (separators << 1 | carry.opens & !carry.closed) != 0;
         let (mut separators_left, mut line_ends_left) = (separators, line_ends);
         let (mut terminators, mut lines) = (ends & separators, carry.lines);
         self.make_room();
@@ -206,7 +210,6 @@ impl Scan<'_> {
         let ends = &mut self.layout.ends;
         ends.truncate(self.first);
         let walked = walk(&self.text[self.start..], At::Start, self.cut, |end| ends.push((self.start + end) as u32));
-        self.layout.has_inner |= walked.has_inner;
         let (end, fault) = match walked.end {
             Some(end) => (self.start + end, walked.fault),
             None if self.is_last && self.start < self.text.len() => {
@@ -219,6 +222,8 @@ impl Scan<'_> {
             }
         };
         self.filled = ends.len();
+        self.layout.has_inner |= walked.has_inner;
+        self.layout.has_empty = true;
         let upto = (end + 1).min(self.text.len());
         let lines = self.lines + line_ends(&self.text[self.start..upto], returned);
         self.record(end, self.filled, lines, fault);

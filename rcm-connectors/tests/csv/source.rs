@@ -214,7 +214,7 @@ fn what_is_no_row_fails_the_read_or_is_taken() {
 fn a_file_that_is_written_into_while_it_is_read_is_told() {
     let deliveries = Deliveries::new();
     let at = deliveries.path("a.csv");
-    deliver(&at, &b"id,n\n".iter().copied().chain(b"1,1\n".repeat(300_000)).collect::<Vec<_>>());
+    deliver(&at, &b"id,n\n".iter().copied().chain(b"1,1\n".repeat(1_200_000)).collect::<Vec<_>>());
     let source = deliveries.folder(deliveries.folder.path());
     let wanted = Wanted { table: "a.csv".to_owned(), columns: Vec::new(), window: Window::Whole };
     let read = |meanwhile: &dyn Fn()| {
@@ -234,8 +234,8 @@ fn a_file_that_is_written_into_while_it_is_read_is_told() {
     });
     let problem = appended.unwrap_err();
     assert!(problem.class == Class::Temporary && problem.what.contains("changed"), "{problem}");
-    let cut = read(&|| std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(700_000).unwrap());
+    let cut = read(&|| std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(3_000_000).unwrap());
     assert_eq!(cut.unwrap_err().class, Class::Temporary);
     // What is put in its place is another file.
-    assert_eq!(read(&|| deliver(&at, b"id,n\n1,1\n")).unwrap(), 174_999);
+    assert_eq!(read(&|| deliver(&at, b"id,n\n1,1\n")).unwrap(), 749_999);
 }

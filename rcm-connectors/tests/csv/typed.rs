@@ -114,7 +114,7 @@ fn columns_are_found_by_name() {
 #[test]
 fn many_rows_by_one_thread_and_by_several() {
     let mut text = "id,paid,note\n".to_owned();
-    for n in 0..60_000u32 {
+    for n in 0..200_000u32 {
         let paid = if n % 1000 == 7 { "n/a".to_owned() } else { format!("{}.{:02}", n / 100, n % 100) };
         text.push_str(&format!("{n},{paid},\"{}\"\n", "no\nte".repeat((n % 5) as usize)));
     }
@@ -136,8 +136,8 @@ fn many_rows_by_one_thread_and_by_several() {
         assert_eq!(one.rejects, other.rejects);
     }
     let ids = one.iter().flat_map(|rows| rows.batch["id"].as_primitive::<Int32Type>().values().to_vec());
-    assert!(ids.eq((0..60_000).filter(|n| n % 1000 != 7)));
-    assert_eq!(one.iter().map(|rows| rows.rejects.len()).sum::<usize>(), 60);
+    assert!(ids.eq((0..200_000).filter(|n| n % 1000 != 7)));
+    assert_eq!(one.iter().map(|rows| rows.rejects.len()).sum::<usize>(), 200);
     let lines: Vec<i64> = one.iter().flat_map(|rows| rows.lines.clone()).collect();
     assert_eq!(lines[..4], [2, 3, 5, 8]);
 }

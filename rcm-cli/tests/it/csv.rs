@@ -1,0 +1,165 @@
+//! Files however a hospital writes them, and columns that change: what is told, what is kept, what is held back.
+
+use crate::support::{DAY1, DAY2, Project};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+
+/// A file with another delimiter.
+fn delimited(text: &str, delimiter: u8) -> Vec<u8> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+    for record in reader.byte_records() {
+        writer.write_byte_record(&record.unwrap()).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn a_delivery_is_the_same_however_it_is_written() {
+    let (plain, other) = (Project::new(), Project::new());
+    let at = |table: &str| format!("landing/emr/hos-a/{table}.csv");
+    // A name that Latin-1 has and ASCII does not.
+    for project in [&plain, &other] {
+        let text = project.read(&at("patients"));
+        let first = text.lines().nth(1).unwrap().to_owned();
+        let name = first.split(',').nth(1).unwrap();
+        project.write(&at("patients"), text.replacen(&first, &first.replacen(name, "Zoë Ægir", 1), 1));
+    }
+    let latin1: Vec<u8> = other.read(&at("patients")).chars().map(|c| u8::try_from(c as u32).unwrap()).collect();
+    other.write(&at("patients"), latin1);
+    other.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.patients\"",
+        "source = \"dbo.patients\"\ncsv = { encoding = \"latin1\" }",
+    );
+    let providers: Vec<u8> = [vec![0xFEFF], other.read(&at("providers")).encode_utf16().collect()]
+        .concat()
+        .iter()
+        .flat_map(|unit: &u16| unit.to_le_bytes())
+        .collect();
+    other.write(&at("providers"), providers);
+    other.write(&at("departments"), delimited(&other.read(&at("departments")), b'\t'));
+    other.write(&at("encounters"), gzip(&delimited(&other.read(&at("encounters")), b'|')));
+    other.write(
+        &at("transactions"),
+        delimited(&other.read(&at("transactions")), b';')
+            .iter()
+            .map(|byte| if *byte == b'"' { b'\'' } else { *byte })
+            .collect::<Vec<u8>>(),
+    );
+    other.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.transactions\"",
+        "source = \"dbo.transactions\"\ncsv = { delimiter = \";\", quote = \"'\" }",
+    );
+
+    plain.ok(&["run", "--as-of", DAY1]);
+    let said = other.ok(&["run", "--as-of", DAY1]);
+    for words in [
+        "hos-a/departments.csv: fields are separated by '\\t', as found",
+        "hos-a/encounters.csv: fields are separated by '|'",
+    ] {
+        assert!(said.stderr.contains(words), "no {words:?} in\n{}", said.stderr);
+    }
+    assert!(!said.stderr.contains("transactions.csv: fields"), "it was declared");
+    for table in ["departments", "providers", "patients", "encounters", "transactions", "claims", "cpt_codes"] {
+        assert_eq!(other.history(table), plain.history(table), "{table}");
+    }
+    assert!(plain.history("patients").iter().any(|row| row.contains("Zoë Ægir")));
+    assert_eq!(
+        other.sql("SELECT COUNT(*) FROM quarantine.patients"),
+        plain.sql("SELECT COUNT(*) FROM quarantine.patients")
+    );
+}
+
+#[test]
+fn a_packed_delivery_that_is_cut_short_changes_nothing() {
+    let project = Project::after_day1();
+    let before = project.versions();
+    let packed = gzip(project.read("landing/emr/hos-a/patients.csv").as_bytes());
+    project.write("landing/emr/hos-a/patients.csv", &packed[..packed.len() / 2]);
+    let said = project.run(&["run", "--as-of", DAY1]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("hos-a.patients: hos-a/patients.csv: cannot be read"), "{}", said.stderr);
+    assert_eq!(project.versions(), before);
+}
+
+/// Day 1 run, then patients of hospital A with a column more, one less, and a change, under a policy.
+fn drifted(policy: &str) -> (Project, crate::support::Said) {
+    let project = Project::after_day1();
+    project.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.patients\"",
+        &format!("source = \"dbo.patients\"\non_drift = \"{policy}\""),
+    );
+    let text = project.read("landing/emr/hos-a/patients.csv");
+    let mut lines = text.lines();
+    let header = lines.next().unwrap().replace("MiddleName", "Motto");
+    let rows: String = lines.map(|line| format!("{line}\n")).collect();
+    project.write("landing/emr/hos-a/patients.csv", format!("{header}\n{rows}"));
+    let said = project.run(&["run", "--as-of", DAY2]);
+    (project, said)
+}
+
+#[test]
+fn columns_that_drift_freeze_the_load_evolve_it_or_are_quarantined() {
+    let (project, said) = drifted("freeze");
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("column `MiddleName` is missing"), "{}", said.stderr);
+    let day1 = project.history("patients");
+
+    let (project, said) = drifted("evolve");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    for words in ["column `Motto` is unknown: kept in bronze only", "column `MiddleName` is missing: read as null"] {
+        assert!(said.stderr.contains(words), "no {words:?} in\n{}", said.stderr);
+    }
+    let middle = "SELECT COUNT(middle_name) FROM silver.patients WHERE is_current AND hospital = 'hos-a'";
+    assert_eq!(project.sql(middle), ["0"]);
+    let others = "SELECT COUNT(middle_name) > 0 FROM silver.patients WHERE is_current AND hospital = 'hos-b'";
+    assert_eq!(project.sql(others), ["true"]);
+
+    let (project, said) = drifted("quarantine");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("all records are quarantined: column `MiddleName` is missing"), "{}", said.stderr);
+    assert_eq!(project.history("patients"), day1, "no version was closed or opened");
+    let records = project.read("landing/emr/hos-a/patients.csv").lines().count() - 1;
+    let held = project.sql("SELECT COUNT(*) FROM quarantine.patients WHERE file = 'hos-a/patients.csv' AND raw LIKE '%,%' AND NOT raw LIKE '{%'");
+    assert_eq!(held, [records.to_string()]);
+    // Read again when the mapping knows them.
+    project.edit("mappings/hos-a.toml", "middle_name = \"MiddleName\"", "middle_name = \"Motto\"");
+    project.ok(&["run", "--as-of", crate::support::DAY3, "--full-refresh", "--select", "patients"]);
+    assert!(project.history("patients").len() >= day1.len());
+}
+
+#[test]
+fn what_cannot_be_evolved_without_is_drift_still() {
+    let project = Project::after_day1();
+    project.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.patients\"",
+        "source = \"dbo.patients\"\non_drift = \"evolve\"",
+    );
+    project.edit("landing/emr/hos-a/patients.csv", "PatientID,", "Patient,");
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("column `PatientID` is missing"), "{}", said.stderr);
+    // And a file without a header is nobody's to keep.
+    let project = Project::after_day1();
+    project.edit(
+        "mappings/hos-a.toml",
+        "source = \"dbo.patients\"",
+        "source = \"dbo.patients\"\non_drift = \"quarantine\"",
+    );
+    let text = project.read("landing/emr/hos-a/patients.csv");
+    project.write("landing/emr/hos-a/patients.csv", text.split_once('\n').unwrap().1);
+    let said = project.run(&["run", "--as-of", DAY2]);
+    assert_eq!(said.code, 4, "{}", said.stderr);
+    assert!(said.stderr.contains("the first line is no header"), "{}", said.stderr);
+}
