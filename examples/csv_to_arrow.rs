@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The schema is the one that arrow-csv infers from the first 10,000 rows, and both read it from the file as a stream. Each
-//! read is a process of its own; the best of the rounds counts. The first round also compares a sum over every
-//! column. One JSON line a file; `ratio` is arrow-csv's seconds by ours.
+//! read is a process of its own; the best of the rounds counts. Before the first round a sum over
+//! every column is compared. One JSON line a file; `ratio` is arrow-csv's seconds by ours.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;

@@ -32,6 +32,7 @@ pub use unpack::unpack;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use rcm_core::{Class, Problem};
+use std::fmt;
 use std::io::Read;
 
 /// How a text is written and cut into fields.
@@ -66,6 +67,9 @@ impl Format {
     pub fn fault(&self) -> Option<&'static str> {
         let special = [self.delimiter, self.quote, self.escape];
         let is_bad = |byte: u8| matches!(byte, b'\r' | b'\n') || !byte.is_ascii();
+        if [self.quote, self.escape].contains(&Some(0)) {
+            return Some("NUL can be no quote and no escape");
+        }
         let is_twice = special.iter().enumerate().any(|(n, byte)| byte.is_some() && special[..n].contains(byte));
         (is_twice || special.into_iter().flatten().any(is_bad))
             .then_some("delimiter, quote and escape must be different ASCII characters that end no line")
@@ -81,7 +85,7 @@ struct Cut {
 }
 
 /// A record that is no row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reject {
     /// Number of the record, the first after the header is 1.
     pub row: u64,
@@ -91,8 +95,16 @@ pub struct Reject {
     pub byte: u64,
     /// Why, in words that name no value.
     pub what: String,
-    /// Its bytes as they came, without the line end.
+    /// Its bytes, without the line end; of another encoding those of its text in UTF-8.
     pub raw: Vec<u8>,
+}
+
+/// With its place, and without what stands there.
+impl fmt::Debug for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reject { row, line, byte, what, raw } = self;
+        write!(f, "Reject {{ row: {row}, line: {line}, byte: {byte}, what: {what:?}, raw: {} bytes }}", raw.len())
+    }
 }
 
 /// A batch of rows, where each came from, and what came between them.

@@ -46,7 +46,7 @@ pub enum OnDrift {
     Freeze,
     /// What is new is kept in bronze only, what is missing and not required is null; both are said.
     Evolve,
-    /// All records of a file are quarantined, as they came. A table of a database fails.
+    /// All its records are quarantined, until the mapping knows the columns and the table is rebuilt.
     Quarantine,
 }
 
@@ -210,9 +210,10 @@ impl TableMapping {
             );
         }
         let unknown = names.iter().enumerate().filter(|(_, n)| !self.knows(n));
-        let unknown: Vec<String> = unknown
-            .map(|(at, n)| if is_identifier(n) { format!("`{n}`") } else { format!("number {}", at + 1) })
-            .collect();
+        // Where one is missing, what stands in its place may be a row's.
+        let may_tell = |n: &str| null.is_empty() && is_identifier(n);
+        let unknown: Vec<String> =
+            unknown.map(|(at, n)| if may_tell(n) { format!("`{n}`") } else { format!("number {}", at + 1) }).collect();
         if !unknown.is_empty() && !evolves {
             return drift(
                 format!("column {} is unknown: neither mapped nor ignored", unknown.join(", ")),
@@ -227,6 +228,12 @@ impl TableMapping {
             notes.push(format!("column {} is missing: read as null", quoted(null)));
         }
         Ok(notes)
+    }
+
+    /// Whether a delivery with such columns is quarantined if they are not those of the mapping: not where nothing says that its
+    /// first line is a header.
+    pub fn quarantines(&self, names: &[&str]) -> bool {
+        self.on_drift == OnDrift::Quarantine && names.iter().any(|name| self.knows(name))
     }
 
     /// Whether a source column is mapped or ignored.

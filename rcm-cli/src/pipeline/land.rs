@@ -16,7 +16,7 @@ use rcm_connectors::lake::{Lake, ReadFile};
 use rcm_connectors::{csv, parquet};
 use rcm_core::model::{Table, table};
 use rcm_core::{Class, Event, LoadLine, LoadType, Problem, Progress};
-use rcm_transforms::mapping::{OnDrift, TableMapping};
+use rcm_transforms::mapping::TableMapping;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -141,7 +141,7 @@ fn read_csv(
     let (_, mapping) = mapping(project, line, place)?;
     let wrong = |(what, hint)| Problem::new(Class::Config, place, what).hint(hint);
     let format = csv_format(&mapping.csv).map_err(wrong)?;
-    let mut reader = csv::Reader::new(csv::unpack(Cursor::new(bytes.as_slice()), place)?, place, &format)?;
+    let reader = csv::Reader::new(csv::unpack(Cursor::new(bytes.as_slice()), place)?, place, &format)?;
     let delimiter = reader.delimiter();
     if format.delimiter.is_none() && delimiter != b',' {
         let found = format!("{place}: fields are separated by {:?}, as found in it", char::from(delimiter));
@@ -149,14 +149,7 @@ fn read_csv(
     }
     let schema = reader.schema().clone();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    if let Err(drift) = check_columns(project, line, &names, place, progress) {
-        let is_header = names.iter().any(|name| mapping.knows(name));
-        if mapping.on_drift != OnDrift::Quarantine || drift.class != Class::Drift || !is_header {
-            return Err(drift);
-        }
-        progress.event(&Event::Note(&format!("{place}: all records are quarantined: {}", drift.what)));
-        reader = reader.rejecting(&drift.what);
-    }
+    check_columns(project, line, &names, place, progress)?;
     reader.land()
 }
 
@@ -217,8 +210,11 @@ fn check_columns(
         return Err(Problem::new(Class::Drift, place, what).hint("rename it in the delivery"));
     }
     let (table, mapping) = mapping(project, line, place)?;
-    for note in mapping.check_columns(table, names, place)? {
-        progress.event(&Event::Note(&format!("{place}: {note}")));
+    let say = |what: &str| progress.event(&Event::Note(&format!("{place}: {what}")));
+    match mapping.check_columns(table, names, place) {
+        Ok(notes) => notes.iter().for_each(|note| say(note)),
+        Err(drift) if mapping.quarantines(names) => say(&format!("all records are quarantined: {}", drift.what)),
+        Err(drift) => return Err(drift),
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::Cut;
 use super::cells::Kind;
 use super::decode::unquoted;
 use super::scan::Layout;
+use super::times::format_fault;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rcm_core::{Class, Problem};
 use std::sync::Arc;
@@ -25,21 +26,19 @@ pub(super) struct Columns {
     pub(super) read: Vec<Column>,
     /// Columns of the text.
     pub(super) width: usize,
-    /// Why no record is a row.
-    pub(super) refused: Option<String>,
     schema: SchemaRef,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Columns { read: Vec::new(), width: 0, refused: None, schema: Arc::new(Schema::empty()) }
+        Columns { read: Vec::new(), width: 0, schema: Arc::new(Schema::empty()) }
     }
 }
 
 impl Columns {
     fn of(read: Vec<Column>, width: usize) -> Columns {
         let fields: Vec<Arc<Field>> = read.iter().map(|column| column.field.clone()).collect();
-        Columns { read, width, refused: None, schema: Arc::new(Schema::new(fields)) }
+        Columns { read, width, schema: Arc::new(Schema::new(fields)) }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -84,6 +83,17 @@ impl Columns {
                 Ok(field) => Arc::new(field.clone()),
                 Err(_) => column.field.clone(),
             };
+            let of_times = match field.data_type() {
+                DataType::Timestamp(_, zone) => Some(zone.is_some()),
+                DataType::Date32 => Some(false),
+                _ => None,
+            };
+            if let (Some(is_zoned), Some(format)) = (of_times, field.metadata().get(DATE_FORMAT))
+                && let Some(fault) = format_fault(format, is_zoned)
+            {
+                let what = format!("column `{}`: `{format}` {fault}", field.name());
+                return Err(Problem::new(Class::Config, place, what).hint("write it like %Y-%m-%d or %m/%d/%Y %H:%M"));
+            }
             match Kind::of(&field) {
                 Some(kind) => Ok(Column { place: column.place, kind, field }),
                 None => {

@@ -15,14 +15,16 @@ const TILE: usize = 32 << 10;
 /// Decodes a text: what can be a row is one, everything else a reject.
 pub(super) fn decode(piece: &Piece, columns: &Columns, cut: &Cut, place: &str) -> Result<Rows, Problem> {
     let mut rejects = Vec::new();
-    if piece.is_part {
+    if let Some(is_last) = piece.part {
         let what = format!("a record longer than {} MiB, of which this is a part", super::reader::LONGEST_RECORD >> 20);
         let text = &piece.text[..piece.text.len() - PAD];
-        let raw = text.strip_suffix(b"\n").or(text.strip_suffix(b"\r")).unwrap_or(text).to_vec();
+        let raw = if is_last { &text[..text.len() - 1] } else { text };
         let (row, line) = (piece.records + 1, piece.lines + 1);
-        rejects.push(Reject { row, line, byte: piece.byte, what, raw });
+        if !raw.is_empty() {
+            rejects.push(Reject { row, line, byte: piece.byte, what, raw: raw.to_vec() });
+        }
     }
-    let records = if piece.is_part { &[] } else { piece.layout.records.as_slice() };
+    let records = if piece.part.is_some() { &[] } else { piece.layout.records.as_slice() };
     let reject = |n: usize, what: String| {
         let record = &records[n];
         Reject {
@@ -36,7 +38,7 @@ pub(super) fn decode(piece: &Piece, columns: &Columns, cut: &Cut, place: &str) -
     let is_utf8 = piece.text.is_ascii() || std::str::from_utf8(&piece.text).is_ok();
     let mut good: Vec<u32> = Vec::with_capacity(records.len());
     for (n, record) in records.iter().enumerate() {
-        match fault(piece, record, columns, is_utf8) {
+        match fault(piece, record, columns.width, is_utf8) {
             None => good.push(n as u32),
             Some(what) => rejects.push(reject(n, what)),
         }
@@ -75,8 +77,7 @@ pub(super) fn decode(piece: &Piece, columns: &Columns, cut: &Cut, place: &str) -
     Ok(Rows { batch: batch.map_err(|e| Problem::storage(place, e))?, rows: keep(rows), lines: keep(lines), rejects })
 }
 
-fn fault(piece: &Piece, record: &Record, columns: &Columns, is_utf8: bool) -> Option<String> {
-    let width = columns.width;
+fn fault(piece: &Piece, record: &Record, width: usize, is_utf8: bool) -> Option<String> {
     if let Some(fault) = record.fault {
         return Some(fault.what().to_owned());
     }
@@ -85,10 +86,7 @@ fn fault(piece: &Piece, record: &Record, columns: &Columns, is_utf8: bool) -> Op
         return Some(format!("{} field{plural}, expected {width}", record.fields));
     }
     let raw = &piece.text[record.start as usize..record.end as usize];
-    if !is_utf8 && std::str::from_utf8(raw).is_err() {
-        return Some("bytes that are no UTF-8".to_owned());
-    }
-    columns.refused.clone()
+    (!is_utf8 && std::str::from_utf8(raw).is_err()).then(|| "bytes that are no UTF-8".to_owned())
 }
 
 /// Appends the value of a cell: without its quotes.

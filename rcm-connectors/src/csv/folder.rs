@@ -15,9 +15,13 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where batches go.
+type Give = mpsc::Sender<Result<RecordBatch, Problem>>;
 
 /// Takes what is no row.
 type Rejects = Arc<dyn Fn(&Reject) + Send + Sync>;
@@ -63,7 +67,7 @@ impl Folder {
         self
     }
 
-    /// Says what becomes of records that are no rows. Where nothing is said the first one fails the read: none is left out in
+    /// Says what becomes of records that are no rows, each time that they are read and in whatever window. Where nothing is said the first one fails the read: none is left out in
     /// silence.
     #[must_use]
     pub fn rejects(mut self, take: impl Fn(&Reject) + Send + Sync + 'static) -> Self {
@@ -82,11 +86,13 @@ impl Folder {
             io::ErrorKind::NotFound => none("there is no such file"),
             _ => unreadable(table, &e),
         };
-        let file = File::open(self.root.join(table)).map_err(broken)?;
-        let metadata = file.metadata().map_err(broken)?;
-        if !metadata.is_file() {
+        let path = self.root.join(table);
+        // Before it is opened: that of a pipe would wait.
+        if !std::fs::metadata(&path).map_err(broken)?.is_file() {
             return Err(none("that is no file"));
         }
+        let file = File::open(path).map_err(broken)?;
+        let metadata = file.metadata().map_err(broken)?;
         let (format, schema) = match self.tables.get(table) {
             Some((format, schema)) => (*format, schema.clone()),
             None => (Format { delimiter: None, ..Format::default() }, Schema::empty()),
@@ -257,9 +263,11 @@ impl Reading for FileReading {
         let (mut give, take) = mpsc::channel(0);
         let reading = self.clone();
         std::thread::spawn(move || {
-            let mut send = |batch| futures::executor::block_on(give.send(batch)).is_ok();
-            if let Err(problem) = reading.each(|batch| send(Ok(batch))) {
-                send(Err(problem));
+            // A stream that only ended would say that this was all.
+            let all = catch_unwind(AssertUnwindSafe(|| reading.each(&mut give)));
+            let broken = || Err(Problem::new(Class::Failed, &reading.file.place, "the program failed while it read"));
+            if let Err(problem) = all.unwrap_or_else(|_| broken()) {
+                let _ = futures::executor::block_on(give.send(Err(problem)));
             }
         });
         Box::pin(take)
@@ -275,8 +283,13 @@ impl Reading for FileReading {
 }
 
 impl FileReading {
-    /// Gives all batches, until nobody takes them any more.
-    fn each(&self, mut give: impl FnMut(RecordBatch) -> bool) -> Result<(), Problem> {
+    /// Gives all batches, until nobody takes them any more. Of a file that somebody wrote into that is said first.
+    fn each(&self, give: &mut Give) -> Result<(), Problem> {
+        let read = self.read_all(give);
+        self.file.check_untouched().and(read)
+    }
+
+    fn read_all(&self, give: &mut Give) -> Result<(), Problem> {
         // The cursor is needed to tell which rows are in the window, also where it is not wanted.
         let mut names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let is_extra = self.cursor.as_deref().filter(|cursor| !names.contains(cursor));
@@ -286,6 +299,9 @@ impl FileReading {
         let mut rejected = 0;
         for rows in self.file.reader()?.project(&names)? {
             let rows = rows?;
+            if give.is_closed() {
+                return Ok(());
+            }
             for reject in &rows.rejects {
                 let Some(take) = &self.rejects else {
                     let what = format!("line {}: {}", reject.line, reject.what);
@@ -299,12 +315,13 @@ impl FileReading {
                 None => rows.batch,
                 Some(cursor) => within(&rows.batch, cursor, self.bounds).map_err(broken)?,
             };
-            if batch.num_rows() > 0 && !give(batch.project(&wanted).map_err(broken)?) {
-                return Ok(());
+            if batch.num_rows() > 0 {
+                let batch = batch.project(&wanted).map_err(broken)?;
+                let _ = futures::executor::block_on(give.send(Ok(batch)));
             }
         }
         self.rejected.store(rejected, Ordering::Relaxed);
-        self.file.check_untouched()
+        Ok(())
     }
 }
 

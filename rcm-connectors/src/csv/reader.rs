@@ -9,6 +9,7 @@ use super::{Cut, Format, Landing, Rows, sniff};
 use arrow::datatypes::{Schema, SchemaRef};
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
+use std::fmt;
 use std::io::Read;
 
 /// Bytes of a piece, which become a batch.
@@ -17,7 +18,8 @@ pub(super) const PAD: usize = 17;
 /// A record that is longer comes as several rejects.
 pub(super) const LONGEST_RECORD: usize = 16 << 20;
 
-/// Reads a CSV text as Arrow batches, one behind the other. Every record becomes a row of one of them or a [`Reject`].
+/// Reads a CSV text as Arrow batches, one behind the other. Every record becomes a row of one of
+/// them or a [`Reject`](super::Reject).
 ///
 /// ```
 /// use arrow::array::{AsArray, Decimal128Array};
@@ -33,7 +35,6 @@ pub(super) const LONGEST_RECORD: usize = 16 << 20;
 /// assert_eq!(rows.rejects[0].what, "column `paid`: expected a decimal number with at most 10 digits before the point and 2 behind it");
 /// assert!(reader.next().is_none());
 /// ```
-#[derive(Debug)]
 pub struct Reader<R> {
     input: Text<R>,
     place: String,
@@ -52,10 +53,18 @@ pub struct Reader<R> {
     too_long: Option<At>,
     /// What pieces were made of before.
     spare: Vec<(Vec<u8>, Layout)>,
+    /// The input failed: nothing comes any more.
+    has_failed: bool,
+}
+
+/// Without what was read: there are patients in it.
+impl<R> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("place", &self.place).field("cut", &self.cut).finish_non_exhaustive()
+    }
 }
 
 /// A text of whole records, laid out.
-#[derive(Debug)]
 pub(super) struct Piece {
     /// And [`PAD`] bytes more, so that a short field can be copied by a fixed number of them.
     pub(super) text: Vec<u8>,
@@ -63,8 +72,8 @@ pub(super) struct Piece {
     pub(super) byte: u64,
     pub(super) records: u64,
     pub(super) lines: u64,
-    /// All of it is a part of a record that is too long.
-    pub(super) is_part: bool,
+    /// All of it is a part of a record that is too long: the last one, or not.
+    pub(super) part: Option<bool>,
 }
 
 impl<R: Read> Reader<R> {
@@ -76,14 +85,18 @@ impl<R: Read> Reader<R> {
     /// a column or does not name one (class `drift`); an input that fails.
     pub fn new(input: R, place: &str, format: &Format) -> Result<Self, Problem> {
         if let Some(fault) = format.fault() {
-            let hint = "leave `escape` out where a quote in quotes is two";
+            let hint = "write a delimiter and a quote; leave `escape` out where a quote in quotes is two";
             return Err(Problem::new(Class::Config, place, fault).hint(hint));
         }
         let (input, mark) = Text::new(input, format.encoding, place)?;
         let mut reader = Reader {
             input,
             place: place.to_owned(),
-            cut: Cut { delimiter: format.delimiter.unwrap_or(b','), quote: format.quote, escape: format.escape },
+            cut: Cut {
+                delimiter: format.delimiter.unwrap_or(sniff::first(format)),
+                quote: format.quote,
+                escape: format.escape,
+            },
             columns: Columns::default(),
             buffer: Vec::new(),
             is_read: false,
@@ -93,6 +106,7 @@ impl<R: Read> Reader<R> {
             after_return: false,
             too_long: None,
             spare: Vec::new(),
+            has_failed: false,
         };
         if format.delimiter.is_none() {
             reader.fill(sniff::HEAD)?;
@@ -120,13 +134,6 @@ impl<R: Read> Reader<R> {
     pub fn project(mut self, names: &[&str]) -> Result<Self, Problem> {
         self.columns = self.columns.project(names, &self.place)?;
         Ok(self)
-    }
-
-    /// No record may be a row, for this reason: all become rejects.
-    #[must_use]
-    pub fn rejecting(mut self, why: &str) -> Self {
-        self.columns.refused = Some(why.to_owned());
-        self
     }
 
     /// The columns of all batches.
@@ -240,7 +247,10 @@ impl<R: Read> Reader<R> {
         }
         self.buffer.reserve(wanted);
         let read = self.input.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
-        let read = read.map_err(|e| super::unreadable(&self.place, &e))?;
+        let read = read.map_err(|e| {
+            self.has_failed = true;
+            super::unreadable(&self.place, &e)
+        })?;
         self.is_read = read < wanted;
         Ok(())
     }
@@ -250,6 +260,9 @@ impl<R: Read> Reader<R> {
         let (spare, mut layout) = self.spare.pop().unwrap_or_default();
         let mut size = if self.too_long.is_some() { LONGEST_RECORD } else { PIECE };
         loop {
+            if self.has_failed {
+                return Ok(None);
+            }
             self.fill(size)?;
             if self.buffer.is_empty() && self.is_read {
                 return Ok(None);
@@ -261,13 +274,14 @@ impl<R: Read> Reader<R> {
             if layout.consumed > 0 {
                 break;
             }
-            if size >= LONGEST_RECORD {
+            // Unless it ends right there.
+            if size > LONGEST_RECORD {
                 return Ok(Some(self.part(At::Start, spare, layout)));
             }
-            size *= 2;
+            size = if size == LONGEST_RECORD { size + 1 } else { size * 2 };
         }
         let (records, consumed) = (layout.records.len() as u64, layout.consumed);
-        Ok(Some(self.take(consumed, records, layout.lines, spare, layout, false)))
+        Ok(Some(self.take(consumed, records, layout.lines, spare, layout, None)))
     }
 
     /// A part of a record that is too long: to its end or that of the buffer.
@@ -275,8 +289,10 @@ impl<R: Read> Reader<R> {
         let walked = walk(&self.buffer, from, &self.cut, |_| {});
         let (len, open) = walked.end.map_or((self.buffer.len(), Some(walked.at)), |end| (end + 1, None));
         self.too_long = open;
+        // Of a record that was cut right before its line end nothing is left.
+        let records = u64::from(walked.end != Some(0));
         let lines = super::walk::line_ends(&self.buffer[..len], self.after_return);
-        self.take(len, 1, lines, spare, layout, true)
+        self.take(len, records, lines, spare, layout, Some(walked.end.is_some()))
     }
 
     fn take(
@@ -286,7 +302,7 @@ impl<R: Read> Reader<R> {
         lines: u32,
         mut spare: Vec<u8>,
         layout: Layout,
-        is_part: bool,
+        part: Option<bool>,
     ) -> Piece {
         spare.clear();
         spare.extend_from_slice(&self.buffer[len..]);
@@ -294,7 +310,7 @@ impl<R: Read> Reader<R> {
         text.truncate(len);
         self.after_return = text.last() == Some(&b'\r');
         text.resize(len + PAD, 0);
-        let piece = Piece { text, layout, byte: self.byte, records: self.records, lines: self.lines, is_part };
+        let piece = Piece { text, layout, byte: self.byte, records: self.records, lines: self.lines, part };
         self.byte += len as u64;
         self.records += records;
         self.lines += u64::from(lines);

@@ -207,13 +207,20 @@ impl Scan<'_> {
     /// Walks the record that is being read; whether there was a whole one.
     fn walk_one(&mut self) -> bool {
         let returned = self.is_after_return();
-        let ends = &mut self.layout.ends;
-        ends.truncate(self.first);
-        let walked = walk(&self.text[self.start..], At::Start, self.cut, |end| ends.push((self.start + end) as u32));
+        let (ends, mut filled) = (&mut self.layout.ends, self.first);
+        // Over what a block left there: the rest of the memory stays as it is.
+        let mut push = |end: usize| {
+            match ends.get_mut(filled) {
+                Some(place) => *place = end as u32,
+                None => ends.push(end as u32),
+            }
+            filled += 1;
+        };
+        let walked = walk(&self.text[self.start..], At::Start, self.cut, |end| push(self.start + end));
         let (end, fault) = match walked.end {
             Some(end) => (self.start + end, walked.fault),
             None if self.is_last && self.start < self.text.len() => {
-                ends.push(self.text.len() as u32);
+                push(self.text.len());
                 (self.text.len(), walked.fault.or(walked.at.is_open().then_some(Fault::NeverClosed)))
             }
             None => {
@@ -221,7 +228,7 @@ impl Scan<'_> {
                 return false;
             }
         };
-        self.filled = ends.len();
+        self.filled = filled;
         self.layout.has_inner |= walked.has_inner;
         self.layout.has_empty = true;
         let upto = (end + 1).min(self.text.len());

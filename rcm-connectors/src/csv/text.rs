@@ -124,10 +124,12 @@ impl<R: Read> Read for Text<R> {
             self.head.drain(..count);
             return Ok(count);
         };
-        while self.given == self.decoded.len() && !self.is_read {
-            self.decode(&mut decoder)?;
+        let mut decoded = Ok(());
+        while decoded.is_ok() && self.given == self.decoded.len() && !self.is_read {
+            decoded = self.decode(&mut decoder);
         }
         self.decoder = Some(decoder);
+        decoded?;
         let count = (self.decoded.len() - self.given).min(out.len());
         out[..count].copy_from_slice(&self.decoded[self.given..self.given + count]);
         self.given += count;

@@ -2,6 +2,7 @@
 
 use super::cells::{decimal, few_digits};
 use arrow::datatypes::TimeUnit;
+use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 
 /// Four numbers of two digits, all at once (after Lemire, "Quickly parsing eight digits", 2018).
@@ -78,10 +79,13 @@ fn far_date(year: u32, month: u32, day: u32) -> Option<i32> {
     Some(days as i32 - 719_469)
 }
 
+/// What a declared format may read: `26` under `%Y` is nobody's year.
+const YEARS: std::ops::RangeInclusive<i32> = 1000..=9999;
+
 /// The same of another format.
 pub(super) fn date_by(cell: &[u8], format: &str) -> Option<i32> {
     let date = NaiveDate::parse_from_str(std::str::from_utf8(cell).ok()?, format).ok()?;
-    (1..=9999).contains(&date.year()).then(|| date.num_days_from_ce() - 719_163)
+    YEARS.contains(&date.year()).then(|| date.num_days_from_ce() - 719_163)
 }
 
 /// Seconds since 1970 and nanoseconds of a time as ISO 8601 writes it, `T` or a blank between date and time: with its offset,
@@ -92,10 +96,11 @@ pub(super) fn time(cell: &[u8], is_zoned: bool) -> Option<(i64, u32)> {
     let two = |at: usize, bound: u32| two_digits(cell, at).filter(|number| *number < bound);
     let is_time = matches!(cell.get(10)?, b'T' | b't' | b' ') && cell.get(13) == Some(&b':');
     let (hour, minute) = (two(11, 24)?, two(14, 60)?);
-    let (second, at) = if cell.get(16) == Some(&b':') { (two(17, 60)?, 19) } else { (0, 16) };
+    let has_seconds = cell.get(16) == Some(&b':');
+    let (second, at) = if has_seconds { (two(17, 60)?, 19) } else { (0, 16) };
     let mut rest = &cell[at..];
     let mut nanos = 0;
-    if let [b'.', behind @ ..] = rest {
+    if let ([b'.', behind @ ..], true) = (rest, has_seconds) {
         let places = behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
         nanos = decimal(&rest[..=places], 9, 9).filter(|_| places > 0)? as u32;
         rest = &behind[places..];
@@ -123,11 +128,64 @@ pub(super) fn time_by(cell: &[u8], format: &str, is_zoned: bool) -> Option<(i64,
     let text = std::str::from_utf8(cell).ok()?;
     let naive = || {
         let date = || NaiveDate::parse_from_str(text, format).map(|date| date.and_time(NaiveTime::MIN));
-        NaiveDateTime::parse_from_str(text, format).or_else(|_| date()).ok().map(|naive| naive.and_utc())
+        let time = if Tells::of(format).time { NaiveDateTime::parse_from_str(text, format) } else { date() };
+        time.ok().map(|naive| naive.and_utc())
     };
     let zoned = || DateTime::<FixedOffset>::parse_from_str(text, format).ok().map(|zoned| zoned.to_utc());
     let time = if is_zoned { zoned()? } else { naive()? };
+    if !YEARS.contains(&time.year()) || time.timestamp_subsec_nanos() > 999_999_999 {
+        return None;
+    }
     Some((time.timestamp(), time.timestamp_subsec_nanos()))
+}
+
+/// What a format tells beside the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tells {
+    time: bool,
+    offset: bool,
+}
+
+impl Tells {
+    fn of(format: &str) -> Tells {
+        let (mut time, mut offset) = (false, false);
+        for item in StrftimeItems::new(format) {
+            match item {
+                Item::Numeric(Numeric::Timestamp, _) => (time, offset) = (true, true),
+                Item::Numeric(
+                    Numeric::Hour | Numeric::Hour12 | Numeric::Minute | Numeric::Second | Numeric::Nanosecond,
+                    _,
+                ) => {
+                    time = true;
+                }
+                Item::Fixed(Fixed::RFC2822 | Fixed::RFC3339) => (time, offset) = (true, true),
+                Item::Fixed(
+                    Fixed::TimezoneName
+                    | Fixed::TimezoneOffset
+                    | Fixed::TimezoneOffsetColon
+                    | Fixed::TimezoneOffsetDoubleColon
+                    | Fixed::TimezoneOffsetTripleColon
+                    | Fixed::TimezoneOffsetColonZ
+                    | Fixed::TimezoneOffsetZ,
+                ) => offset = true,
+                Item::Fixed(Fixed::LowerAmPm | Fixed::UpperAmPm) => time = true,
+                _ => {}
+            }
+        }
+        Tells { time, offset }
+    }
+}
+
+/// What is wrong with a format for times, with a zone or without.
+pub(super) fn format_fault(format: &str, is_zoned: bool) -> Option<&'static str> {
+    if format.is_empty() || StrftimeItems::new(format).any(|item| item == Item::Error) {
+        return Some("is no format of dates and times");
+    }
+    match (Tells::of(format).offset, is_zoned) {
+        (true, false) => Some("tells an offset, and the column has no zone"),
+        (false, true) => Some("tells no offset, and the column has a zone"),
+        _ => None,
+    }
 }
 
 /// A time in a unit, if it can be told in it exactly.
@@ -184,9 +242,20 @@ mod tests {
             ("1970-01-01", false),
             ("1970-01-01T00", false),
             ("1970-01-01T00.00", false),
+            ("1970-01-01T00:00.5", false),
         ] {
             assert_eq!(micros(wrong, is_zoned), None, "{wrong}");
         }
+        for (wrong, format) in [
+            ("06/28/2026 11:30", "%m/%d/%Y %I:%M"),
+            ("2026-06-28 12:30.5", "%Y-%m-%d %H:%M"),
+            ("06/28/26", "%m/%d/%Y"),
+            ("2026-06-28 23:59:60", "%Y-%m-%d %H:%M:%S"),
+        ] {
+            assert_eq!(time_by(wrong.as_bytes(), format, false), None, "{wrong} by {format}");
+        }
+        assert!(format_fault("%Y-%m-%dT%H:%M:%S%z", false).is_some() && format_fault("%Y-%m-%d", true).is_some());
+        assert!(format_fault("%d.%m.%Y", false).is_none() && format_fault("%Q", false).is_some());
         let us = time_by(b"06/28/2026 11:30 PM", "%m/%d/%Y %I:%M %p", false);
         assert_eq!(us, time(b"2026-06-28T23:30:00", false));
     }

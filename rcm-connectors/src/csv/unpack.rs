@@ -36,13 +36,17 @@ pub fn unpack<'a>(mut input: impl Read + Seek + Send + 'a, place: &str) -> Resul
     input.rewind().map_err(failed)?;
     Ok(match first.as_slice() {
         [0x1F, 0x8B, ..] => Box::new(Bounded::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, input)), size)),
-        [b'P', b'K', 3, 4] | [b'P', b'K', 5, 6] => entry(input, place)?,
+        [b'P', b'K', 3, 4] | [b'P', b'K', 5, 6] => entry(input, size, place)?,
         _ => Box::new(input),
     })
 }
 
 /// The only file of an archive.
-fn entry<'a>(input: impl Read + Seek + Send + 'a, place: &str) -> Result<Box<dyn Read + Send + 'a>, Problem> {
+fn entry<'a>(
+    input: impl Read + Seek + Send + 'a,
+    whole: u64,
+    place: &str,
+) -> Result<Box<dyn Read + Send + 'a>, Problem> {
     let refused = |what: &str| {
         Err(Problem::new(Class::Failed, place, what.to_owned())
             .hint("expected a zip archive with one file, and no password"))
@@ -50,6 +54,9 @@ fn entry<'a>(input: impl Read + Seek + Send + 'a, place: &str) -> Result<Box<dyn
     // Its words may be names.
     let broken = |_| Problem::new(Class::Failed, place, "the archive is damaged or cut short").hint("ask for it again");
     let mut archive = ZipArchive::new(input).map_err(broken)?;
+    if archive.has_duplicate_names() {
+        return refused("the archive holds several files");
+    }
     let mut only = None;
     for n in 0..archive.len() {
         let file = archive.by_index_raw(n).map_err(broken)?;
@@ -71,6 +78,8 @@ fn entry<'a>(input: impl Read + Seek + Send + 'a, place: &str) -> Result<Box<dyn
     let mut input = archive.into_inner();
     let Some(start) = start else { return refused("the archive does not say where its file lies") };
     input.seek(SeekFrom::Start(start)).map_err(|e| unreadable(place, &e))?;
+    // What an archive says of itself may be a lie.
+    let packed = packed.min(whole);
     let packed_bytes = input.take(packed);
     Ok(match method {
         CompressionMethod::Stored => Box::new(Entry { read: CrcReader::new(packed_bytes), size, crc }),
@@ -109,7 +118,7 @@ struct Bounded<R> {
 impl<R: Read> Bounded<R> {
     fn new(read: R, packed: u64) -> Self {
         let allowed = packed.saturating_mul(GROWTH).max(ALLOWED);
-        Bounded { read: read.take(allowed + 1), allowed }
+        Bounded { read: read.take(allowed.saturating_add(1)), allowed }
     }
 }
 

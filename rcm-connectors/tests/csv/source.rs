@@ -211,6 +211,18 @@ fn what_is_no_row_fails_the_read_or_is_taken() {
 }
 
 #[test]
+fn a_read_that_fails_within_is_no_end() {
+    let deliveries = Deliveries::new();
+    deliver(&deliveries.path("a.csv"), b"id,n\n1\n2,2\n");
+    let source = deliveries.folder(deliveries.folder.path()).rejects(|_| panic!("no place for it"));
+    assert_eq!(whole(&source, "a.csv").unwrap_err().class, Class::Failed);
+    // A pipe is no file, and is not waited for.
+    let pipe = deliveries.path("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(whole(&source, "pipe.csv").unwrap_err().class, Class::Config);
+}
+
+#[test]
 fn a_file_that_is_written_into_while_it_is_read_is_told() {
     let deliveries = Deliveries::new();
     let at = deliveries.path("a.csv");
@@ -234,8 +246,11 @@ fn a_file_that_is_written_into_while_it_is_read_is_told() {
     });
     let problem = appended.unwrap_err();
     assert!(problem.class == Class::Temporary && problem.what.contains("changed"), "{problem}");
-    let cut = read(&|| std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(3_000_000).unwrap());
-    assert_eq!(cut.unwrap_err().class, Class::Temporary);
+    // In the middle of a record too.
+    for len in [3_500_003, 3_000_001] {
+        let cut = read(&|| std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(len).unwrap());
+        assert_eq!(cut.unwrap_err().class, Class::Temporary);
+    }
     // What is put in its place is another file.
     assert_eq!(read(&|| deliver(&at, b"id,n\n1,1\n")).unwrap(), 749_999);
 }
