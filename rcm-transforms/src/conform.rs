@@ -1,5 +1,6 @@
 //! Landed text to the common model: names, types, null words, money, one key vocabulary.
 
+use crate::dates::{self, Found, ISO};
 use crate::mapping::{ColumnMapping, TableMapping};
 use crate::money::cents;
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray, make_array};
@@ -19,6 +20,8 @@ pub struct Conformed {
     pub batch: RecordBatch,
     /// `(row, reason)`, by row.
     pub unread: Vec<(usize, Reason)>,
+    /// What people should know of how it was read: formats that were found. Never a value.
+    pub notes: Vec<String>,
 }
 
 /// Maps one landed batch, of text or of a database's own types. Text is trimmed; what is empty then, or one of `null_words`, is a null (in that spelling: `Null`
@@ -41,7 +44,8 @@ pub struct Conformed {
 /// assert_eq!(cell(2).null_count(), 1);
 /// ```
 ///
-/// Dates stay what they are, and of timestamps the day is taken: of those with a zone, the day in UTC. Whatever else has a
+/// Dates of text are read by the format that is declared; without one by ISO 8601, or by the only format that reads a column in
+/// which no date is written so. Typed dates stay what they are, and of timestamps the day is taken: of those with a zone, the day in UTC. Whatever else has a
 /// type is read as its text would be.
 ///
 /// # Errors
@@ -58,7 +62,7 @@ pub fn conform(
         .columns
         .par_iter()
         .map(|column| match mapping.columns.get(column.name).filter(|m| landed.column_by_name(m.from()).is_some()) {
-            None => Ok((arrow::array::new_null_array(&column.kind.data_type(), rows), Vec::new())),
+            None => Ok((arrow::array::new_null_array(&column.kind.data_type(), rows), Vec::new(), None)),
             Some(from) => {
                 let cells = landed.column_by_name(from.from());
                 let cells = cells.ok_or_else(|| {
@@ -66,7 +70,7 @@ pub fn conform(
                 })?;
                 let has_days = matches!(cells.data_type(), DataType::Date32 | DataType::Timestamp(..));
                 if column.kind == Kind::Date && has_days {
-                    return Ok((cast(&wall_clock(cells)?, &DataType::Date32)?, Vec::new()));
+                    return Ok((cast(&wall_clock(cells)?, &DataType::Date32)?, Vec::new(), None));
                 }
                 Ok(read_column(column, from, null_words, &as_text(cells)?))
             }
@@ -77,13 +81,14 @@ pub fn conform(
     if table.by_hospital {
         arrays.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(hospital, rows))));
     }
-    let mut unread = Vec::new();
-    for (array, reasons) in read {
+    let (mut unread, mut notes) = (Vec::new(), Vec::new());
+    for (array, reasons, note) in read {
         arrays.push(array);
         unread.extend(reasons);
+        notes.extend(note);
     }
     unread.sort_by_key(|(row, _)| *row);
-    Ok(Conformed { batch: RecordBatch::try_new(Arc::new(Schema::new(table.fields())), arrays)?, unread })
+    Ok(Conformed { batch: RecordBatch::try_new(Arc::new(Schema::new(table.fields())), arrays)?, unread, notes })
 }
 
 /// Any cells as text: what a person would read. Times of a zone are told in UTC.
@@ -107,13 +112,13 @@ fn read_column(
     from: &ColumnMapping,
     null_words: &[String],
     cells: &StringArray,
-) -> (ArrayRef, Vec<(usize, Reason)>) {
+) -> (ArrayRef, Vec<(usize, Reason)>, Option<String>) {
     let value = |row: usize| -> Option<&str> {
         let text = cells.is_valid(row).then(|| cells.value(row).trim())?;
         let is_null = text.is_empty() || null_words.iter().any(|w| w == text);
         (!is_null).then_some(text)
     };
-    let mut unread = Vec::new();
+    let (mut unread, mut note) = (Vec::new(), None);
     let array: ArrayRef = match column.kind {
         Kind::Text => {
             let prefix = from.prefix();
@@ -124,10 +129,17 @@ fn read_column(
             Arc::new((0..cells.len()).map(|row| value(row).map(prefixed)).collect::<StringArray>())
         }
         Kind::Date => {
-            let format = from.format();
+            let format = match from.format() {
+                Some(format) => format,
+                None => {
+                    let (format, found) = found_format(from.from(), (0..cells.len()).filter_map(value));
+                    note = found;
+                    format
+                }
+            };
             let mut parse = |row: usize| {
                 let text = value(row)?;
-                let date = NaiveDate::parse_from_str(text, format).ok();
+                let date = dates::read(text, format);
                 if date.is_none() {
                     unread.push((row, Reason::new("G4", column.name, format!("is no date of the form {format}"))));
                 }
@@ -148,7 +160,19 @@ fn read_column(
             Arc::new(amounts.with_data_type(DataType::Decimal128(18, 2)))
         }
     };
-    (array, unread)
+    (array, unread, note)
+}
+
+/// A format that nobody declared, and what is to be said of it.
+fn found_format<'a>(column: &str, values: impl Iterator<Item = &'a str> + Clone) -> (&'static str, Option<String>) {
+    match dates::find(values) {
+        Found::Iso => (ISO, None),
+        Found::One(format) => (format, Some(format!("column `{column}`: dates are read by {format}, as found in it"))),
+        Found::Several(formats) => {
+            let which = formats.join(" or ");
+            (ISO, Some(format!("column `{column}`: dates may be {which}: declare its `format` in the mapping")))
+        }
+    }
 }
 
 /// Days since 1970-01-01: what a `Date32` holds.

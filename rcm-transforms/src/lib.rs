@@ -8,6 +8,7 @@
 //! What it is not: it reads no file, no clock, no environment. Time comes in as `as_of`.
 
 pub mod conform;
+mod dates;
 pub mod gold;
 pub mod mapping;
 mod money;

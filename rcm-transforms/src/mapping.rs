@@ -84,13 +84,9 @@ pub struct FullMapping {
     /// Put before every value that does not begin with it: the source's keys under one vocabulary.
     #[serde(default)]
     pub prefix: String,
-    /// Format of a date (`chrono::format::strftime`). Default: `%Y-%m-%d`.
-    #[serde(default = "iso")]
-    pub format: String,
-}
-
-fn iso() -> String {
-    "%Y-%m-%d".to_owned()
+    /// Format of a date (`chrono::format::strftime`). Default: `%Y-%m-%d`, or what is found in a column without such dates.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 impl ColumnMapping {
@@ -110,11 +106,11 @@ impl ColumnMapping {
         }
     }
 
-    /// The format of dates.
-    pub fn format(&self) -> &str {
+    /// The format of dates, where it is declared.
+    pub fn format(&self) -> Option<&str> {
         match self {
-            ColumnMapping::Name(_) => "%Y-%m-%d",
-            ColumnMapping::Full(full) => &full.format,
+            ColumnMapping::Name(_) => None,
+            ColumnMapping::Full(full) => full.format.as_deref(),
         }
     }
 }

@@ -61,7 +61,7 @@ pub const OPTIONAL_RULES: [&str; 3] = ["G5", "N1", "P1"];
 /// let batch = RecordBatch::try_from_iter([
 ///     ("hospital", text([Some("hos-a"); 2])), ("department_id", text([Some("D1"), None])), ("name", text([Some("ER"), None])),
 /// ]).unwrap();
-/// let conformed = Conformed { batch, unread: vec![] };
+/// let conformed = Conformed { batch, unread: vec![], notes: vec![] };
 /// let as_of = "2026-06-30T00:00:00Z".parse().unwrap();
 /// let limits = Limits { as_of, grace: Duration::days(1), incremental: false, off: Default::default() };
 /// let checked = check(table("departments").unwrap(), &conformed, &limits);

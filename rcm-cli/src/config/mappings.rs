@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<(Mapping, String), Vec<Problem>> {
     for (table, columns) in mapping.tables.iter().map(|(t, m)| (t, &m.columns)) {
         for (column, from) in columns.iter().filter(|(_, c)| !is_date_format(c)) {
             let at = line_of(&text, &["tables", table, "columns", column]);
-            let what = format!("`{}` is no date format", from.format());
+            let what = format!("`{}` is no date format", from.format().unwrap_or_default());
             problems.push(fault(path, at, what).hint("write it like %Y-%m-%d or %m/%d/%Y"));
         }
     }
@@ -72,6 +72,7 @@ pub(crate) fn csv_format(csv: &CsvMapping) -> Result<Format, (String, String)> {
 }
 
 fn is_date_format(column: &ColumnMapping) -> bool {
-    let mut items = chrono::format::StrftimeItems::new(column.format());
-    !column.format().is_empty() && items.all(|i| i != chrono::format::Item::Error)
+    column.format().is_none_or(|format| {
+        !format.is_empty() && chrono::format::StrftimeItems::new(format).all(|i| i != chrono::format::Item::Error)
+    })
 }

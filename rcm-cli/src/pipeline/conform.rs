@@ -145,6 +145,11 @@ pub(super) fn check(
             Ok(Group { as_of: group.as_of, run_id: group.run_id, is_replay: group.is_replay, files: files? })
         })
         .collect::<Result<Vec<_>, Problem>>()?;
+    for (landed, conformed) in conformed.iter().filter(|group| !group.is_replay).flat_map(|group| &group.files) {
+        for note in &conformed.notes {
+            progress.event(&Event::Note(&format!("{}: {}: {note}", landed.file.load, landed.file.file)));
+        }
+    }
     progress.event(&Event::Conformed { table: table.name });
 
     let mut quarantined = 0;

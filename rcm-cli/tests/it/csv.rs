@@ -184,3 +184,39 @@ fn what_cannot_be_evolved_without_is_drift_still() {
     assert_eq!(said.code, 4, "{}", said.stderr);
     assert!(said.stderr.contains("the first line is no header"), "{}", said.stderr);
 }
+
+/// Replaces the dates of birth in patients of hospital A.
+fn with_births(project: &Project, date: impl Fn(&str) -> String) {
+    let text = project.read("landing/emr/hos-a/patients.csv");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let at = reader.headers().unwrap().iter().position(|name| name == "DOB").unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(reader.headers().unwrap()).unwrap();
+    for record in reader.records() {
+        let record = record.unwrap();
+        let fields = record.iter().enumerate().map(|(n, field)| if n == at { date(field) } else { field.to_owned() });
+        writer.write_record(fields).unwrap();
+    }
+    project.write("landing/emr/hos-a/patients.csv", writer.into_inner().unwrap());
+}
+
+#[test]
+fn dates_are_read_by_what_is_found_and_never_guessed() {
+    let (plain, american) = (Project::new(), Project::new());
+    with_births(&american, |date| match date.split('-').collect::<Vec<_>>()[..] {
+        [year, month, day] => format!("{month}/{day}/{year}"),
+        _ => date.to_owned(),
+    });
+    plain.ok(&["run", "--as-of", DAY1]);
+    let said = american.ok(&["run", "--as-of", DAY1]);
+    let note = "hos-a.patients: hos-a/patients.csv: column `DOB`: dates are read by %m/%d/%Y, as found in it";
+    assert!(said.stderr.contains(note), "{}", said.stderr);
+    assert_eq!(american.history("patients"), plain.history("patients"));
+
+    let doubtful = Project::new();
+    with_births(&doubtful, |_| "03/04/1980".to_owned());
+    let said = doubtful.ok(&["run", "--as-of", DAY1]);
+    let note = "column `DOB`: dates may be %m/%d/%Y or %d/%m/%Y: declare its `format` in the mapping";
+    assert!(said.stderr.contains(note), "{}", said.stderr);
+    assert_eq!(doubtful.sql("SELECT COUNT(*) FROM silver.patients WHERE hospital = 'hos-a'"), ["0"]);
+}
