@@ -35,8 +35,6 @@ pub(super) struct CheckedFile {
     pub(super) clean: Vec<usize>,
     pub(super) bad: Vec<(usize, Vec<Reason>)>,
     pub(super) rejects: Vec<Held>,
-    /// Its columns are not those of the mapping: none of its rows is clean.
-    pub(super) has_drifted: bool,
     /// What of the table at the edge of its window was read, for the next window.
     pub(super) edge: Option<Vec<u8>>,
     /// Of a file: the greatest watermark that was read and is not in the future, in days.
@@ -68,7 +66,7 @@ impl CheckedFile {
     pub(super) fn is_complete(&self, key: &str) -> bool {
         let keys = self.model.column_by_name(key);
         !self.file.torn
-            && !self.has_drifted
+            && !self.file.drifted
             && self.rejects.is_empty()
             && keys.is_some_and(|keys| keys.null_count() == 0)
     }
@@ -115,10 +113,8 @@ fn note_missing(project: &Project, table: &Table, landed: &Landed, progress: &dy
     match project.mapping(&landed.file.hospital, table.name) {
         Some((mapping, _)) => {
             let has = |column: &str| landed.rows.column_by_name(column).is_some();
-            let names: Vec<&str> =
-                landed.rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-            let is_read = !mapping.quarantines(&names);
-            for column in mapping.columns.values().map(|c| c.from()).filter(|c| is_read && !has(c)) {
+            let is_read = |column: &&str| !landed.file.drifted && !has(column);
+            for column in mapping.columns.values().map(|c| c.from()).filter(is_read) {
                 let note =
                     format!("{}: column `{column}` is not in the archived file: read as null", landed.file.bronze);
                 progress.event(&Event::Note(&note));
@@ -166,13 +162,24 @@ pub(super) fn check(
     Ok(checked)
 }
 
-fn conform_file(project: &Project, table: &Table, landed: Landed) -> Result<(Landed, Conformed), Problem> {
+fn conform_file(project: &Project, table: &Table, mut landed: Landed) -> Result<(Landed, Conformed), Problem> {
     let place = || format!("{}: {}", landed.file.load, landed.file.file);
     let (mapping, null) = project
         .mapping(&landed.file.hospital, table.name)
         .ok_or_else(|| Problem::new(Class::Config, place(), "has no mapping"))?;
     let conformed = conform(table, mapping, null, &landed.file.hospital, &landed.rows);
-    let conformed = conformed.map_err(|e| Problem::storage(place(), e))?;
+    let mut conformed = conformed.map_err(|e| Problem::storage(place(), e))?;
+    if landed.file.drifted {
+        // When it came, its columns were not the mapping's; today they may be.
+        let names: Vec<&str> = landed.rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        match mapping.check_columns(table, &names, &place()) {
+            Ok(_) => landed.file.drifted = false,
+            Err(drift) => {
+                let reason = Reason::row("G1", drift.what);
+                conformed.unread.extend((0..landed.rows.num_rows()).map(|row| (row, reason.clone())));
+            }
+        }
+    }
     Ok((landed, conformed))
 }
 
@@ -191,11 +198,6 @@ fn check_file(
     let as_of = if is_replay { as_of.max(plan.as_of) } else { as_of };
     let limits = Limits { as_of, grace: settings.grace, incremental, off: settings.rules_off.clone() };
     let checked = quarantine::check(table, &conformed, &limits);
-    // Held to today's mapping, whenever it was read.
-    let names: Vec<&str> = landed.rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-    let mapping = project.mapping(&landed.file.hospital, table.name).map(|(mapping, _)| mapping);
-    let drift = mapping.filter(|mapping| mapping.quarantines(&names));
-    let drift = drift.and_then(|mapping| mapping.check_columns(table, &names, "").err()).map(|drift| drift.what);
     let rejects = landed
         .rejects
         .iter()
@@ -211,10 +213,9 @@ fn check_file(
         })
         .collect();
 
-    let rows = conformed.batch.num_rows();
     let (mut watermark, mut below_window) = (None, 0);
     let dates = table.watermark().and_then(|w| conformed.batch.column_by_name(w.name));
-    let is_file = landed.file.watermark.is_none() && drift.is_none();
+    let is_file = landed.file.watermark.is_none();
     if let Some(dates) = dates.and_then(|d| d.as_any().downcast_ref::<Date32Array>()).filter(|_| incremental && is_file)
     {
         let last = quarantine::last_day(as_of, settings.grace);
@@ -237,12 +238,8 @@ fn check_file(
         numbers: landed.numbers,
         lines: landed.lines,
         model: conformed.batch,
-        clean: if drift.is_some() { Vec::new() } else { checked.clean },
-        bad: match &drift {
-            None => checked.bad.into_iter().collect(),
-            Some(what) => (0..rows).map(|row| (row, vec![Reason::row("G1", what.clone())])).collect(),
-        },
-        has_drifted: drift.is_some(),
+        clean: checked.clean,
+        bad: checked.bad.into_iter().collect(),
         rejects,
         edge: landed.edge,
         watermark,

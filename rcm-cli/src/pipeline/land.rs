@@ -120,23 +120,26 @@ fn encode(
     let mut records = 0;
     for (n, file) in load.files.iter().enumerate() {
         let place = format!("{name}: {}", file.name);
-        let landing = read_csv(project, load.line, file, &place, progress)?;
+        let (landing, drifted) = read_csv(project, load.line, file, &place, progress)?;
         records += landing.records;
-        files.push(encode_file(plan, load.line, file, n, landing).map_err(|e| Problem::storage(place, e))?);
+        files.push(
+            encode_file(read_file(plan, load.line, n), file, landing, drifted)
+                .map_err(|e| Problem::storage(place, e))?,
+        );
     }
     refuse_empty(load.line, records, "has a header and no rows")?;
     progress.event(&Event::Read { load: &name, rows: records });
     Ok(files)
 }
 
-/// A file, unpacked, as its mapping says that it is written.
+/// A file, unpacked, as its mapping says that it is written; and whether its columns are others than the mapping's.
 fn read_csv(
     project: &Project,
     line: &LoadLine,
     file: &PlannedFile,
     place: &str,
     progress: &dyn Progress,
-) -> Result<Landing, Problem> {
+) -> Result<(Landing, bool), Problem> {
     let bytes = read_as_planned(&file.path, &file.sha256, place)?;
     let (_, mapping) = mapping(project, line, place)?;
     let wrong = |(what, hint)| Problem::new(Class::Config, place, what).hint(hint);
@@ -149,8 +152,8 @@ fn read_csv(
     }
     let schema = reader.schema().clone();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    check_columns(project, line, &names, place, progress)?;
-    reader.land()
+    let drifted = check_columns(project, line, &names, place, progress)?;
+    Ok((reader.land()?, drifted))
 }
 
 /// An empty full table would close every key. Nobody means that by accident.
@@ -174,7 +177,7 @@ async fn encode_table(
     let (name, line) = (load.line.name(), load.line);
     let place = format!("{name}: {}", line.source_table);
     let names: Vec<&str> = table.columns.iter().map(String::as_str).collect();
-    check_columns(project, line, &names, &place, progress)?;
+    let drifted = check_columns(project, line, &names, &place, progress)?;
     let new = table.read(line, lake).await.map_err(|problem| of_load(Problem { place: place.clone(), ..problem }))?;
     for note in &new.notes {
         progress.event(&Event::Note(&format!("{place}: {note}")));
@@ -187,7 +190,7 @@ async fn encode_table(
     }
     let mut read = read_file(plan, line, 0);
     (read.file, read.place) = (line.source_table.clone(), table.place);
-    (read.watermark, read.torn) = (new.watermark, table.is_torn);
+    (read.watermark, read.torn, read.drifted) = (new.watermark, table.is_torn, drifted);
     read.cursor = table.cursor().map(str::to_owned);
     let numbers: Int64Array = (1..=count as i64).collect();
     let lines = Int64Array::new_null(count);
@@ -198,13 +201,14 @@ async fn encode_table(
     Ok(vec![Encoded { landed, records: count as u64, bytes, rejected: None }])
 }
 
+/// Whether a delivery is kept though its columns are not those of the mapping.
 fn check_columns(
     project: &Project,
     line: &LoadLine,
     names: &[&str],
     place: &str,
     progress: &dyn Progress,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     if let Some(stamp) = names.iter().find(|n| STAMPS.contains(n)) {
         let what = format!("column `{stamp}` has a name that bronze needs for itself");
         return Err(Problem::new(Class::Drift, place, what).hint("rename it in the delivery"));
@@ -212,11 +216,16 @@ fn check_columns(
     let (table, mapping) = mapping(project, line, place)?;
     let say = |what: &str| progress.event(&Event::Note(&format!("{place}: {what}")));
     match mapping.check_columns(table, names, place) {
-        Ok(notes) => notes.iter().for_each(|note| say(note)),
-        Err(drift) if mapping.quarantines(names) => say(&format!("all records are quarantined: {}", drift.what)),
-        Err(drift) => return Err(drift),
+        Ok(notes) => {
+            notes.iter().for_each(|note| say(note));
+            Ok(false)
+        }
+        Err(drift) if mapping.quarantines(names) => {
+            say(&format!("all records are quarantined: {}", drift.what));
+            Ok(true)
+        }
+        Err(drift) => Err(drift),
     }
-    Ok(())
 }
 
 fn mapping<'p>(
@@ -248,6 +257,7 @@ fn read_file(plan: &Plan<'_>, line: &LoadLine, n: usize) -> ReadFile {
         watermark: None,
         cursor: None,
         torn: false,
+        drifted: false,
     }
 }
 
@@ -271,14 +281,8 @@ fn text(value: &str, n: usize) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n)))
 }
 
-fn encode_file(
-    plan: &Plan<'_>,
-    line: &LoadLine,
-    file: &PlannedFile,
-    n: usize,
-    landing: Landing,
-) -> Result<Encoded, ArrowError> {
-    let mut read = read_file(plan, line, n);
+fn encode_file(mut read: ReadFile, file: &PlannedFile, landing: Landing, drifted: bool) -> Result<Encoded, ArrowError> {
+    read.drifted = drifted;
     (read.file, read.sha256, read.place) = (file.name.clone(), file.sha256.clone(), file.place);
     read.rejected = (!landing.rejects.is_empty()).then(|| read.bronze.replacen("bronze/", "bronze/_rejected/", 1));
     let numbers: Int64Array = landing.batches.iter().flat_map(|b| b.rows.iter().copied()).collect();

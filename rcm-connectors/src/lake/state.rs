@@ -38,6 +38,9 @@ pub struct ReadFile {
     /// Whether it shows its table at several instants: then what is absent from it says nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub torn: bool,
+    /// Its columns were not those of the mapping, and its rows are quarantined until they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drifted: bool,
 }
 
 /// The state of a silver table: which files are in it, how far each line has come, by which rules.
