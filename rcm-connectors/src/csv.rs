@@ -31,7 +31,7 @@ pub use unpack::unpack;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use rcm_core::{Class, Problem};
+use rcm_core::Problem;
 use std::fmt;
 use std::io::Read;
 
@@ -160,14 +160,11 @@ pub fn read(text: impl Read + Send, place: &str, format: &Format) -> Result<Land
     Reader::new(text, place, format)?.land()
 }
 
-fn unreadable(place: &str, error: &std::io::Error) -> Problem {
-    Problem::new(Class::Failed, place, format!("cannot be read: {error}"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use rcm_core::Class;
 
     #[test]
     fn every_record_is_a_row_or_a_reject() {

@@ -55,6 +55,6 @@ pub fn read_as_planned(path: &Path, sha256: &str, place: &str) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-fn unreadable(place: &str, error: &std::io::Error) -> Problem {
+pub(crate) fn unreadable(place: &str, error: &std::io::Error) -> Problem {
     Problem::new(Class::Failed, place, format!("cannot be read: {error}"))
 }

@@ -119,6 +119,27 @@ impl Watermark {
         }
     }
 
+    /// Whether a read from here would find nothing, for it lies ahead of a clock, and of what that clock shows in its zone, by more
+    /// than clocks and zones differ (26 hours at most). Numbers are ahead of no clock.
+    ///
+    /// ```
+    /// use rcm_core::Watermark;
+    ///
+    /// let noon = "2026-06-28T12:00:00".parse().unwrap();
+    /// let at = |text: &str| Watermark::Timestamp(text.parse().unwrap());
+    /// let is_ahead = |at: Watermark| at.is_far_ahead(chrono::NaiveDateTime::and_utc(&noon), noon);
+    /// assert!(is_ahead(at("2026-06-30T12:00:01")) && !is_ahead(at("2026-06-30T12:00:00")));
+    /// ```
+    pub fn is_far_ahead(&self, now: DateTime<Utc>, local: NaiveDateTime) -> bool {
+        let ahead = match self {
+            Watermark::TimestampTz(at) => *at - now,
+            Watermark::Timestamp(at) => *at - local,
+            Watermark::Date(at) => *at - local.date(),
+            Watermark::Integer(_) | Watermark::RowVersion(_) => TimeDelta::zero(),
+        };
+        ahead > TimeDelta::days(2)
+    }
+
     /// The point a lag below this one, or the lowest there is; none where the lag is of another kind.
     ///
     /// ```

@@ -56,7 +56,11 @@ enum Values {
     /// Times too.
     Longs(Vec<i64>),
     Floats(Vec<f64>),
-    Decimals(Vec<i128>),
+    Decimals {
+        units: Vec<i128>,
+        precision: u8,
+        scale: u32,
+    },
 }
 
 impl<'a> Table<'a> {
@@ -101,7 +105,9 @@ impl<'a> Growing<'a> {
             Kind::Int32 | Kind::Date { .. } => Values::Ints(Vec::with_capacity(rows)),
             Kind::Int64 | Kind::Timestamp { .. } => Values::Longs(Vec::with_capacity(rows)),
             Kind::Float64 => Values::Floats(Vec::with_capacity(rows)),
-            Kind::Decimal { .. } => Values::Decimals(Vec::with_capacity(rows)),
+            Kind::Decimal { precision, scale } => {
+                Values::Decimals { units: Vec::with_capacity(rows), precision: *precision, scale: *scale }
+            }
         };
         Growing { column, values, nothing: Vec::new(), wrong: Vec::new() }
     }
@@ -138,12 +144,9 @@ impl<'a> Growing<'a> {
             }
             (_, Values::Longs(values)) => rows.values(place, whole, values, lacks),
             (_, Values::Floats(values)) => rows.values(place, float, values, lacks),
-            (kind, Values::Decimals(values)) => {
-                let (precision, scale) = match kind {
-                    Kind::Decimal { precision, scale } => (*precision, *scale),
-                    _ => (0, 0),
-                };
-                rows.values(place, |cell| decimal(cell, precision, scale), values, lacks);
+            (_, Values::Decimals { units, precision, scale }) => {
+                let (precision, scale) = (*precision, *scale);
+                rows.values(place, |cell| decimal(cell, precision, scale), units, lacks);
             }
         }
     }
@@ -172,8 +175,8 @@ impl<'a> Growing<'a> {
                 make_array(numbers.into_builder().data_type(data_type.clone()).build()?)
             }
             (Values::Floats(values), _) => Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls)),
-            (Values::Decimals(values), data_type) => {
-                Arc::new(Decimal128Array::new(values.into(), nulls).with_data_type(data_type.clone()))
+            (Values::Decimals { units, .. }, data_type) => {
+                Arc::new(Decimal128Array::new(units.into(), nulls).with_data_type(data_type.clone()))
             }
         })
     }

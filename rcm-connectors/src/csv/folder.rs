@@ -1,11 +1,13 @@
 //! A folder of CSV files as a [`Source`]: each file a table.
 
-use super::{Format, Reader, Reject, unpack, unreadable};
+use super::times::parts_a_second;
+use super::{Format, Reader, Reject, unpack};
+use crate::files::unreadable;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::SinkExt;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
@@ -120,7 +122,8 @@ impl Source for Folder {
 
     async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
         let file = self.file(&wanted.table)?;
-        let all = file.reader()?.schema().clone();
+        let reader = file.reader()?;
+        let all = reader.schema().clone();
         let cursor = match &wanted.window {
             Window::Whole => None,
             Window::Since { cursor, .. } | Window::Between { cursor, .. } => {
@@ -142,7 +145,7 @@ impl Source for Folder {
             false => wanted.columns.clone(),
         };
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let schema = file.reader()?.project(&names)?.schema().clone();
+        let schema = reader.project(&names)?.schema().clone();
         let cursor = cursor.map(|(cursor, _)| cursor);
         let rejects = self.rejects.clone();
         Ok(Box::new(FileReading { file, schema, columns, cursor, bounds, rejects, rejected: Arc::default() }))
@@ -173,14 +176,7 @@ impl OpenFile {
             Window::Whole | Window::Since { watermark: None, .. } => return Ok((lower, None)),
             Window::Since { watermark: Some(at), .. } => {
                 let modified: DateTime<Utc> = self.metadata.modified().map_err(|e| unreadable(&self.place, &e))?.into();
-                let ahead = match at {
-                    Watermark::TimestampTz(at) => *at - modified,
-                    Watermark::Timestamp(at) => *at - modified.naive_utc(),
-                    Watermark::Date(at) => *at - modified.date_naive(),
-                    Watermark::Integer(_) | Watermark::RowVersion(_) => TimeDelta::zero(),
-                };
-                // Zones differ by up to 26 hours.
-                if ahead > TimeDelta::days(2) {
+                if at.is_far_ahead(modified, modified.naive_utc()) {
                     let what = "the saved watermark is later than the file: nothing would be read";
                     let hint = "if an older file was put in place, read it whole";
                     return Err(Problem::new(Class::Config, "", what).hint(hint));
@@ -353,12 +349,7 @@ fn within(
 fn number(at: &Watermark, unit: TimeUnit, up: bool) -> i128 {
     let of_time = |at: DateTime<Utc>| {
         let nanos = i128::from(at.timestamp()) * 1_000_000_000 + i128::from(at.timestamp_subsec_nanos());
-        let a_part = match unit {
-            TimeUnit::Second => 1_000_000_000,
-            TimeUnit::Millisecond => 1_000_000,
-            TimeUnit::Microsecond => 1_000,
-            TimeUnit::Nanosecond => 1,
-        };
+        let a_part = 1_000_000_000 / i128::from(parts_a_second(unit));
         nanos.div_euclid(a_part) + i128::from(up && nanos.rem_euclid(a_part) > 0)
     };
     match at {

@@ -6,6 +6,7 @@ use super::scan::{Layout, scan};
 use super::text::Text;
 use super::walk::{At, walk};
 use super::{Cut, Format, Landing, Rows, sniff};
+use crate::files::unreadable;
 use arrow::datatypes::{Schema, SchemaRef};
 use rayon::prelude::*;
 use rcm_core::{Class, Problem};
@@ -18,8 +19,8 @@ pub(super) const PAD: usize = 17;
 /// A record that is longer comes as several rejects.
 pub(super) const LONGEST_RECORD: usize = 16 << 20;
 
-/// Reads a CSV text as Arrow batches, one behind the other. Every record becomes a row of one of
-/// them or a [`Reject`](super::Reject).
+/// Reads a CSV text as Arrow batches, one behind the other. Every record becomes a row of one of them or a
+/// [`Reject`](super::Reject).
 ///
 /// ```
 /// use arrow::array::{AsArray, Decimal128Array};
@@ -81,8 +82,8 @@ impl<R: Read> Reader<R> {
     /// empty text.
     ///
     /// # Errors
-    /// A format that contradicts itself or the text's mark (class `config`); a text without a header line (class `failed`); a header that repeats
-    /// a column or does not name one (class `drift`); an input that fails.
+    /// A format that contradicts itself or the text's mark (class `config`); a text without a header line (class `failed`); a
+    /// header that repeats a column or does not name one (class `drift`); an input that fails.
     pub fn new(input: R, place: &str, format: &Format) -> Result<Self, Problem> {
         if let Some(fault) = format.fault() {
             let hint = "write a delimiter and a quote; leave `escape` out where a quote in quotes is two";
@@ -249,7 +250,7 @@ impl<R: Read> Reader<R> {
         let read = self.input.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
         let read = read.map_err(|e| {
             self.has_failed = true;
-            super::unreadable(&self.place, &e)
+            unreadable(&self.place, &e)
         })?;
         self.is_read = read < wanted;
         Ok(())

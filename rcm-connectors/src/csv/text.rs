@@ -1,7 +1,7 @@
 //! Text of any declared encoding as UTF-8. What is no character of it becomes a byte that is none of UTF-8 either, so that its
 //! record is a reject and nothing is replaced in silence.
 
-use super::unreadable;
+use crate::files::unreadable;
 use encoding_rs::{DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use rcm_core::{Class, Problem};
 use std::io::{self, Read};

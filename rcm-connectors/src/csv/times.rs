@@ -188,15 +188,22 @@ pub(super) fn format_fault(format: &str, is_zoned: bool) -> Option<&'static str>
     }
 }
 
+/// How many of a unit are a second.
+#[inline]
+pub(super) fn parts_a_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
+}
+
 /// A time in a unit, if it can be told in it exactly.
 #[inline]
 pub(super) fn in_unit((seconds, nanos): (i64, u32), unit: TimeUnit) -> Option<i64> {
-    let (a_second, a_part) = match unit {
-        TimeUnit::Second => (1, 1_000_000_000),
-        TimeUnit::Millisecond => (1_000, 1_000_000),
-        TimeUnit::Microsecond => (1_000_000, 1_000),
-        TimeUnit::Nanosecond => (1_000_000_000, 1),
-    };
+    let a_second = parts_a_second(unit);
+    let a_part = 1_000_000_000 / a_second as u32;
     let parts = (nanos % a_part == 0).then_some(i64::from(nanos / a_part))?;
     seconds.checked_mul(a_second)?.checked_add(parts)
 }

@@ -1,6 +1,6 @@
 //! Files that come packed: gzip, and zip with one file in it. Told by their first bytes, whatever they are called.
 
-use super::unreadable;
+use crate::files::unreadable;
 use flate2::CrcReader;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use rcm_core::{Class, Problem};

@@ -19,14 +19,7 @@ pub(super) fn bounds(window: &Window, kind: CursorKind, instant: &Snapshot) -> R
     match window {
         Window::Between { to, .. } => Ok((lower, Some(*to))),
         Window::Since { watermark, .. } => {
-            let ahead = match watermark {
-                Some(Watermark::TimestampTz(at)) => *at - instant.now,
-                Some(Watermark::Timestamp(at)) => *at - instant.local,
-                Some(Watermark::Date(at)) => *at - instant.local.date(),
-                _ => TimeDelta::zero(),
-            };
-            // Clocks differ, and zones by up to 26 hours.
-            if ahead > TimeDelta::days(2) {
+            if watermark.is_some_and(|at| at.is_far_ahead(instant.now, instant.local)) {
                 return Err(Problem::new(Class::Config, "", "the saved watermark lies ahead of the server's clock: nothing would be read")
                     .hint("if the server or its clock was replaced, rebuild the table: `rcm run --full-refresh --select TABLE`"));
             }

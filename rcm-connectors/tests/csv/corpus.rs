@@ -18,7 +18,6 @@ mod unicode;
 mod widths;
 
 /// A file and what must become of it.
-#[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) bytes: &'static [u8],
@@ -30,7 +29,6 @@ pub(crate) struct Case {
 }
 
 /// Rows and rejects, or a fault.
-#[derive(Clone, Copy)]
 pub(crate) enum Expected {
     /// Columns; rows by number, line and values; rejects by number, line, byte and why.
     Read {
@@ -64,24 +62,6 @@ const GROUPS: &[&[Case]] = &[
 ];
 
 /// All of them.
-pub(crate) const CASES: &[Case] = &{
-    let mut all = [PLAIN; count()];
-    let (mut group, mut filled) = (0, 0);
-    while group < GROUPS.len() {
-        let mut case = 0;
-        while case < GROUPS[group].len() {
-            all[filled] = GROUPS[group][case];
-            (case, filled) = (case + 1, filled + 1);
-        }
-        group += 1;
-    }
-    all
-};
-
-const fn count() -> usize {
-    let (mut group, mut cases) = (0, 0);
-    while group < GROUPS.len() {
-        (group, cases) = (group + 1, cases + GROUPS[group].len());
-    }
-    cases
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
+    GROUPS.iter().copied().flatten()
 }
