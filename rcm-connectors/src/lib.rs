@@ -5,6 +5,7 @@
 //! | `csv` (default) | [`csv`] | files of unknown quality: every line becomes a row or a reject, none is dropped |
 //! | `parquet` (default) | [`parquet`] | deterministic Parquet files: the same rows give the same bytes |
 //! | `postgres` | [`postgres`] | tables of a PostgreSQL database, by binary COPY in one snapshot |
+//! | `sqlserver` | [`sqlserver`] | tables of a SQL Server or Azure SQL database, in typed batches |
 //! | `delta` | [`lake`] | the lake: lease, intent, publish record, state, history tables, audit |
 //!
 //! What every source of rows must hold to is a test that anybody can call: [`contract`].
@@ -21,5 +22,7 @@ pub mod lake;
 pub mod parquet;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "sqlserver")]
+pub mod sqlserver;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -143,7 +143,8 @@ pub trait Reading: Send + Sync {
     /// at or behind the second is not lost: it is still ahead of the greatest value read, from which the next read begins.
     fn bounds(&self) -> (Option<Watermark>, Option<Watermark>);
 
-    /// Whether all parts show the table as it is at one instant: only then is what is absent gone.
+    /// Whether all parts show the table as it is at one instant, that of opening or, of a single part, that of its reading: only
+    /// then is what is absent gone.
     fn is_snapshot(&self) -> bool;
 
     /// In how many parts the rows come: each row in one of them.

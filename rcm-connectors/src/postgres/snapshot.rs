@@ -63,31 +63,28 @@ impl Session {
                 rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_else(|| "UTC".to_owned())
             }
         };
-        // Before the snapshot: who ends between the two is in it, who begins between them has a later clock than it.
-        // On a standby nobody is seen.
-        let writing = "SELECT min(xact_start), \
+        // The clock of this statement ends the window: who begins to write behind it is later than it, who began before is
+        // seen, and who ends before the snapshot is in that. On a standby nobody is seen.
+        let writing = "SELECT pg_catalog.now(), min(xact_start), \
             pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AND NOT pg_catalog.pg_is_in_recovery() \
             FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = current_database() \
             AND backend_type <> 'autovacuum worker'";
         let writing = self.rows(writing, &[]).await?;
-        let (oldest, sees) = match writing.first() {
-            Some(row) => {
-                let unreadable = |e| problem(&self.place, &e);
-                (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?)
-            }
-            None => (None::<DateTime<Utc>>, false),
-        };
-        self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let bound = "SELECT pg_catalog.now(), least($1, pg_catalog.now() - make_interval(secs => $2)), \
-            least($1, pg_catalog.now() - make_interval(secs => $2)) AT TIME ZONE $3, pg_catalog.pg_export_snapshot(), \
-            pg_catalog.now() AT TIME ZONE $3";
-        let settle = if sees { 0.0 } else { options.settle.as_secs_f64() };
-        let rows = self.rows(bound, &[&oldest, &settle, &zone]).await?;
         let unreadable = |e: tokio_postgres::Error| problem(&self.place, &e);
-        let row = rows.first().ok_or_else(|| Problem::storage(&self.place, "the server tells no time"))?;
-        let (now, upper) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
-        let (local, name) = (row.try_get(2).map_err(unreadable)?, row.try_get(3).map_err(unreadable)?);
-        let local_now = row.try_get(4).map_err(unreadable)?;
+        let no_time = || Problem::storage(&self.place, "the server tells no time");
+        let row = writing.first().ok_or_else(no_time)?;
+        let now: DateTime<Utc> = row.try_get(0).map_err(unreadable)?;
+        let oldest: Option<DateTime<Utc>> = row.try_get(1).map_err(unreadable)?;
+        let sees: bool = row.try_get(2).map_err(unreadable)?;
+        self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let bound = "SELECT least($1::timestamptz, $4::timestamptz - make_interval(secs => $2)), \
+            least($1::timestamptz, $4::timestamptz - make_interval(secs => $2)) AT TIME ZONE $3, pg_catalog.pg_export_snapshot(), \
+            $4::timestamptz AT TIME ZONE $3";
+        let settle = if sees { 0.0 } else { options.settle.as_secs_f64() };
+        let rows = self.rows(bound, &[&oldest, &settle, &zone, &now]).await?;
+        let row = rows.first().ok_or_else(no_time)?;
+        let (upper, local) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
+        let (name, local_now) = (row.try_get(2).map_err(unreadable)?, row.try_get(3).map_err(unreadable)?);
         Ok(Snapshot { session: self, one: Mutex::default(), name, now, upper, local, local_now, zone })
     }
 

@@ -1,7 +1,7 @@
 //! What the services of the tests have in common: their programs, processes that listen, certificates.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use std::io::Write;
@@ -75,12 +75,19 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Authority {
-        let mut params = CertificateParams::default();
+        // Names that differ: OpenSSL takes a certificate for self-signed whose issuer has its name.
+        let named = |names: Vec<String>, name: &str| {
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let mut params = named(Vec::new(), "rcm authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let leaf = named(names.to_vec(), "localhost").signed_by(&key, &authority).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for (name, pem) in [("ca.pem", authority.pem()), ("leaf.pem", leaf.pem()), ("leaf.key", key.serialize_pem())] {
             std::fs::write(folder.path().join(name), pem).unwrap();

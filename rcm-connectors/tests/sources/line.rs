@@ -52,3 +52,31 @@ pub(crate) fn line(to: u16, bytes: usize, end: End) -> u16 {
     });
     port
 }
+
+/// The port of a line on which whatever a client says takes so long to arrive.
+pub(crate) fn slow(to: u16, pause: std::time::Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let mut bytes = [0; 1 << 14];
+                while let Ok(n @ 1..) = up.read(&mut bytes) {
+                    std::thread::sleep(pause);
+                    if down.write_all(&bytes[..n]).is_err() {
+                        break;
+                    }
+                }
+                down.shutdown(Shutdown::Both)
+            });
+            std::thread::spawn(move || {
+                let (mut far, mut near) = (far, near);
+                let _ = std::io::copy(&mut far, &mut near);
+                near.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    port
+}

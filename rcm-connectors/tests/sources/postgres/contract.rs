@@ -1,7 +1,7 @@
 //! The contract of every source.
 
-use super::server::{PASSWORD, Server};
 use crate::line::{End, line};
+use crate::server::{PASSWORD, Server};
 use crate::wait;
 use arrow::datatypes::DataType;
 use async_trait::async_trait;

@@ -1,12 +1,10 @@
 //! Every type, with extremes and nulls; and numbers to the last digit.
 
-use super::server::Server;
-use super::{open, rows, whole};
-use crate::wait;
-use arrow::array::{Array, AsArray, RecordBatch};
+use crate::server::Server;
+use crate::{open, rows, shown, wait, whole};
+use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use rcm_core::Window;
 
 /// A type, its column in Arrow, and some values as SQL and as they are shown.
@@ -163,17 +161,6 @@ fn golden() -> Vec<Golden> {
 
 const OWN: &str = "CREATE TYPE mood AS ENUM ('so so', 'fine'); CREATE DOMAIN amount AS numeric(12,2); \
     CREATE DOMAIN deep AS amount CHECK (VALUE > 0); CREATE TYPE pair AS (a int, b text)";
-
-fn shown(batch: &RecordBatch, column: usize, row: usize) -> String {
-    let mut column = batch.column(column).clone();
-    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    if column.data_type() == &zoned {
-        // As it is in UTC, of which this build of Arrow does not know the name.
-        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-        column = cast(&cast(&column, &DataType::Int64).unwrap(), &utc).unwrap();
-    }
-    ArrayFormatter::try_new(&column, &FormatOptions::default()).unwrap().value(row).to_string()
-}
 
 #[test]
 fn a_table_of_every_type_is_read_as_it_stands() {

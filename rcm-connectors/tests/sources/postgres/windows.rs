@@ -1,8 +1,9 @@
 //! Nothing is lost between two windows, and nothing is read into another one.
 
-use super::server::Server;
-use super::{open, rows, whole};
+use crate::line::slow;
+use crate::server::Server;
 use crate::wait;
+use crate::{open, rows, whole};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono::TimeDelta;
@@ -103,6 +104,56 @@ fn writers_at_work_while_a_table_is_read() {
         assert!(written.iter().all(|n| *n > 0));
         assert_eq!(seen.len() as i64, there, "rows are lost");
         println!("{there} rows, 12 windows, 4 writers: 0 lost; {doubled} read again at the edges");
+    });
+}
+
+/// The window's end is taken before it is looked who is writing, however long what is asked takes to arrive.
+#[test]
+fn a_writer_that_begins_while_the_bound_is_asked_for() {
+    let Some(server) = Server::shared() else { return };
+    wait(async {
+        let (database, client) = server.database().await;
+        let make = "CREATE TABLE events (id int8 PRIMARY KEY, changed timestamptz NOT NULL)";
+        client.batch_execute(make).await.unwrap();
+        let mut options = server.options(&database);
+        (options.port, options.plain) = (slow(server.port, Duration::from_millis(15)), true);
+        let (source, stop) = (Postgres::new(options), std::sync::atomic::AtomicBool::new(false));
+        // A third of the time nobody is writing.
+        let now_and_then = async {
+            let (client, mut n) = (server.admin(&database).await, 0);
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                let insert = format!("BEGIN; INSERT INTO events VALUES ({n}, now()); SELECT pg_sleep(0.06); COMMIT");
+                client.batch_execute(&insert).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                n += 1;
+            }
+            n
+        };
+        // The rows of this one are the greatest that are read.
+        let quick = async {
+            let (client, mut n) = (server.admin(&database).await, 90_000_000);
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                n += 1;
+                client.batch_execute(&format!("INSERT INTO events VALUES ({n}, clock_timestamp())")).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+            n - 90_000_000
+        };
+        let reading = async {
+            let (mut seen, mut watermark) = (BTreeSet::new(), None);
+            for window in 0..13 {
+                if window == 12 {
+                    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
+                let (ids, now) = read(&source, CursorKind::TimestampTz, watermark, TimeDelta::zero()).await;
+                seen.extend(ids);
+                watermark = now;
+            }
+            seen.len() as i64
+        };
+        let (a, b, seen) = tokio::join!(now_and_then, quick, reading);
+        assert_eq!(seen, a + b, "rows are lost");
     });
 }
 

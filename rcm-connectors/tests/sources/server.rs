@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
-pub(super) const PASSWORD: &str = "canary-password-77";
+pub(crate) const PASSWORD: &str = "canary-password-77";
 
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Mutex<Child>,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     folder: tempfile::TempDir,
-    pub(super) authority: Authority,
+    pub(crate) authority: Authority,
     databases: AtomicUsize,
 }
 
@@ -44,7 +44,7 @@ fn command(program: &Path) -> Command {
 
 impl Server {
     /// The one that runs; none, with the reason printed, where PostgreSQL is not installed. In CI it must be.
-    pub(super) fn shared() -> Option<Arc<Server>> {
+    pub(crate) fn shared() -> Option<Arc<Server>> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(server) = shared.upgrade() {
@@ -94,7 +94,7 @@ impl Server {
         server
     }
 
-    async fn try_admin(&self, database: &str) -> Option<Client> {
+    pub(crate) async fn try_admin(&self, database: &str) -> Option<Client> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.folder.path()).port(self.port).user("admin").dbname(database);
         let (client, connection) = config.connect(NoTls).await.ok()?;
@@ -102,19 +102,19 @@ impl Server {
         Some(client)
     }
 
-    pub(super) async fn admin(&self, database: &str) -> Client {
+    pub(crate) async fn admin(&self, database: &str) -> Client {
         self.try_admin(database).await.unwrap()
     }
 
     /// A database of its own.
-    pub(super) async fn database(&self) -> (String, Client) {
+    pub(crate) async fn database(&self) -> (String, Client) {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::SeqCst));
         self.admin("postgres").await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
         let client = self.admin(&name).await;
         (name, client)
     }
 
-    pub(super) fn options(&self, database: &str) -> Options {
+    pub(crate) fn options(&self, database: &str) -> Options {
         Options {
             port: self.port,
             password: Some(Secret::new(PASSWORD)),
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    pub(super) fn source(&self, database: &str) -> Postgres {
+    pub(crate) fn source(&self, database: &str) -> Postgres {
         Postgres::new(self.options(database))
     }
 }
