@@ -10,7 +10,7 @@ use chrono::Duration;
 pub(crate) use mappings::csv_format;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Location, WriteMode};
-use rcm_connectors::postgres;
+use rcm_connectors::{postgres, sqlserver};
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +67,15 @@ pub enum Source {
     Files(Files),
     /// `postgres`.
     Postgres(Box<postgres::Options>),
+    /// `sqlserver`.
+    SqlServer(Box<sqlserver::Options>),
+}
+
+impl Source {
+    /// Whether its tables are those of a database.
+    pub fn is_database(&self) -> bool {
+        !matches!(self, Source::Files(_))
+    }
 }
 
 /// Files below a folder.

@@ -130,7 +130,7 @@ fn one(
             false
         }
     };
-    let is_database = matches!(sources.get(source), Some(Source::Postgres(_)));
+    let is_database = sources.get(source).is_some_and(Source::is_database);
     let lag = match cell("lag") {
         "" => None,
         text => {

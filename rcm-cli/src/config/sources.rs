@@ -2,10 +2,14 @@
 
 use super::file::{DURATIONS, base, is_reference};
 use super::{Delivery, Files, Source, choose, duration};
-use rcm_connectors::postgres;
+use rcm_connectors::{postgres, sqlserver};
 use rcm_core::Secret;
 use serde::Deserialize;
 use std::path::Path;
+use std::time::Duration;
+
+/// Takes key, what is wrong with it, and what to do.
+type Wrong<'a> = &'a mut dyn FnMut(&str, String, &str);
 
 /// Settings of all kinds; which of them a kind has is told by [`Raw::read`], with the line.
 #[derive(Deserialize)]
@@ -20,8 +24,12 @@ pub(super) struct Raw {
     database: Option<String>,
     user: Option<String>,
     password: Option<String>,
+    token: Option<String>,
     ca_file: Option<String>,
     tls: Option<bool>,
+    strict: Option<bool>,
+    readonly: Option<bool>,
+    offsets: Option<bool>,
     connections: Option<usize>,
     settle: Option<String>,
     patience: Option<String>,
@@ -40,6 +48,7 @@ impl Raw {
             database: all("database", &self.database),
             user: all("user", &self.user),
             password: all("password", &self.password),
+            token: all("token", &self.token),
             ca_file: all("ca_file", &self.ca_file),
             settle: all("settle", &self.settle),
             patience: all("patience", &self.patience),
@@ -48,47 +57,51 @@ impl Raw {
         }
     }
 
-    /// All settings: of which kind, and whether it is given.
-    fn settings(&self) -> [(&'static str, &'static str, bool); 14] {
+    /// All settings: of which kinds, and whether it is given.
+    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 18] {
+        const DATABASES: &[&str] = &["postgres", "sqlserver"];
         [
-            ("csv", "path", self.path.is_some()),
-            ("csv", "files", self.files.is_some()),
-            ("csv", "delivery", self.delivery.is_some()),
-            ("postgres", "host", self.host.is_some()),
-            ("postgres", "port", self.port.is_some()),
-            ("postgres", "database", self.database.is_some()),
-            ("postgres", "user", self.user.is_some()),
-            ("postgres", "password", self.password.is_some()),
-            ("postgres", "ca_file", self.ca_file.is_some()),
-            ("postgres", "tls", self.tls.is_some()),
-            ("postgres", "connections", self.connections.is_some()),
-            ("postgres", "settle", self.settle.is_some()),
-            ("postgres", "patience", self.patience.is_some()),
-            ("postgres", "time_zone", self.time_zone.is_some()),
+            (&["csv"], "path", self.path.is_some()),
+            (&["csv"], "files", self.files.is_some()),
+            (&["csv"], "delivery", self.delivery.is_some()),
+            (DATABASES, "host", self.host.is_some()),
+            (DATABASES, "port", self.port.is_some()),
+            (DATABASES, "database", self.database.is_some()),
+            (DATABASES, "user", self.user.is_some()),
+            (DATABASES, "password", self.password.is_some()),
+            (&["sqlserver"], "token", self.token.is_some()),
+            (DATABASES, "ca_file", self.ca_file.is_some()),
+            (DATABASES, "tls", self.tls.is_some()),
+            (&["sqlserver"], "strict", self.strict.is_some()),
+            (&["sqlserver"], "readonly", self.readonly.is_some()),
+            (&["sqlserver"], "offsets", self.offsets.is_some()),
+            (DATABASES, "connections", self.connections.is_some()),
+            (DATABASES, "settle", self.settle.is_some()),
+            (DATABASES, "patience", self.patience.is_some()),
+            (DATABASES, "time_zone", self.time_zone.is_some()),
         ]
     }
 
     /// The source, where nothing is wrong with it.
-    pub(super) fn read(
-        self,
-        as_written: &Raw,
-        root: &Path,
-        wrong: &mut dyn FnMut(&str, String, &str),
-    ) -> Option<Source> {
-        let kinds = ["csv", "postgres"];
+    pub(super) fn read(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
+        let kinds = ["csv", "postgres", "sqlserver"];
         let Some(kind) = kinds.into_iter().find(|kind| *kind == self.kind) else {
             wrong("kind", format!("source kind `{}` is not built in", self.kind), &choose(&self.kind, &kinds));
             return None;
         };
         let settings = self.settings();
-        let own: Vec<&str> = settings.iter().filter(|(of, ..)| *of == kind).map(|(_, key, _)| *key).collect();
-        for (_, key, _) in settings.iter().filter(|(of, _, is_given)| *of != kind && *is_given) {
+        let own: Vec<&str> = settings.iter().filter(|(of, ..)| of.contains(&kind)).map(|(_, key, _)| *key).collect();
+        for (_, key, _) in settings.iter().filter(|(of, _, is_given)| !of.contains(&kind) && *is_given) {
             wrong(key, format!("is no setting of a `{kind}` source"), &choose(key, &own));
         }
-        if kind == "csv" { self.files(as_written, root, wrong) } else { self.postgres(as_written, root, wrong) }
+        if kind == "csv" {
+            return self.files(as_written, root, wrong);
+        }
+        let shared = self.shared(as_written, root, wrong);
+        Some(if kind == "postgres" { self.postgres(shared, wrong) } else { self.sqlserver(shared, wrong) })
     }
 
-    fn files(self, as_written: &Raw, root: &Path, wrong: &mut dyn FnMut(&str, String, &str)) -> Option<Source> {
+    fn files(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
         let Some(path) = self.path else {
             wrong("path", "is missing".to_owned(), "name the folder of the files");
             return None;
@@ -101,49 +114,109 @@ impl Raw {
         Some(Source::Files(Files { path, files, delivery: self.delivery.unwrap_or(Delivery::File) }))
     }
 
-    fn postgres(self, as_written: &Raw, root: &Path, wrong: &mut dyn FnMut(&str, String, &str)) -> Option<Source> {
-        let mut needed = |key: &str, value: Option<String>| {
-            value.filter(|value| !value.is_empty()).unwrap_or_else(|| {
-                wrong(key, "is missing".to_owned(), "a database is told by host, database and user");
-                String::new()
-            })
-        };
-        let host = needed("host", self.host);
-        let database = needed("database", self.database);
-        let user = needed("user", self.user);
-        let mut options = postgres::Options::new(host, database, user);
-        if as_written.password.as_ref().is_some_and(|password| !is_reference(password)) {
-            let hint = "write password = \"${env:NAME}\", and set NAME where rcm runs";
-            wrong("password", "is a secret, which never stands in a file".to_owned(), hint);
-        }
-        options.password = self.password.map(Secret::new);
-        options.port = self.port.unwrap_or(options.port);
-        options.plain = self.tls == Some(false);
-        options.connections = self.connections.unwrap_or(options.connections);
-        if options.connections == 0 {
-            wrong("connections", "is 0: nobody could read".to_owned(), "write 1 or more; 2 is the default");
-        }
-        options.time_zone = self.time_zone;
-        for (key, text, into) in
-            [("settle", self.settle, &mut options.settle), ("patience", self.patience, &mut options.patience)]
-        {
-            match text.map(|text| duration(&text).and_then(|time| time.to_std().ok())) {
-                None => {}
-                Some(Some(time)) if !time.is_zero() || key == "settle" => *into = time,
-                Some(Some(_)) => wrong(key, "is 0: every read would fail".to_owned(), DURATIONS),
-                Some(None) => wrong(key, "is no duration".to_owned(), DURATIONS),
+    /// What databases of all kinds have.
+    fn shared(&self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Shared {
+        for (key, secret, example) in [
+            ("password", &as_written.password, "password = \"${env:NAME}\""),
+            ("token", &as_written.token, "token = \"${env:NAME}\""),
+        ] {
+            if secret.as_ref().is_some_and(|secret| !is_reference(secret)) {
+                let hint = format!("write {example}, and set NAME where rcm runs");
+                wrong(key, "is a secret, which never stands in a file".to_owned(), &hint);
             }
         }
-        let authorities = self.ca_file.map(|file| {
-            let root = base(root, as_written.ca_file.as_deref().unwrap_or_default());
-            std::fs::read_to_string(root.join(file))
-        });
-        match authorities.transpose() {
-            Ok(authorities) => options.authorities = authorities,
-            Err(e) => wrong("ca_file", format!("cannot be read: {e}"), "name a file with certificates in PEM"),
+        if self.connections == Some(0) {
+            wrong("connections", "is 0: nobody could read".to_owned(), "write 1 or more; 2 is the default");
         }
-        Some(Source::Postgres(Box::new(options)))
+        let mut time = |key: &str, text: &Option<String>| {
+            match text.as_ref().map(|text| duration(text).and_then(|time| time.to_std().ok()))? {
+                Some(time) if !time.is_zero() || key == "settle" => return Some(time),
+                Some(_) => wrong(key, "is 0: every read would fail".to_owned(), DURATIONS),
+                None => wrong(key, "is no duration".to_owned(), DURATIONS),
+            }
+            None
+        };
+        let (settle, patience) = (time("settle", &self.settle), time("patience", &self.patience));
+        let authorities = self.ca_file.as_ref().and_then(|file| {
+            let root = base(root, as_written.ca_file.as_deref().unwrap_or_default());
+            let read = std::fs::read_to_string(root.join(file));
+            read.map_err(|e| wrong("ca_file", format!("cannot be read: {e}"), "name a file with certificates in PEM"))
+                .ok()
+        });
+        Shared {
+            host: needed("host", &self.host, wrong),
+            database: needed("database", &self.database, wrong),
+            settle,
+            patience,
+            authorities,
+        }
     }
+
+    fn postgres(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+        let user = needed("user", &self.user, wrong);
+        let default = postgres::Options::new(shared.host, shared.database, user);
+        Source::Postgres(Box::new(postgres::Options {
+            password: self.password.map(Secret::new),
+            port: self.port.unwrap_or(default.port),
+            plain: self.tls == Some(false),
+            connections: self.connections.unwrap_or(default.connections),
+            time_zone: self.time_zone,
+            settle: shared.settle.unwrap_or(default.settle),
+            patience: shared.patience.unwrap_or(default.patience),
+            authorities: shared.authorities,
+            ..default
+        }))
+    }
+
+    fn sqlserver(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+        let hint = "a login is told by user and password, or by an access token";
+        let login = match (self.user.filter(|user| !user.is_empty()), self.password, self.token) {
+            (None, None, Some(token)) => sqlserver::Login::Token(Secret::new(token)),
+            (Some(user), Some(password), None) => sqlserver::Login::Sql { user, password: Secret::new(password) },
+            (user, password, token) => {
+                let (key, what) = match (user, password, token) {
+                    (_, _, Some(_)) => ("token", "stands beside a user or a password"),
+                    (None, ..) => ("user", "is missing"),
+                    _ => ("password", "is missing"),
+                };
+                wrong(key, what.to_owned(), hint);
+                sqlserver::Login::Token(Secret::new(""))
+            }
+        };
+        if self.tls == Some(false) && self.strict == Some(true) {
+            wrong("strict", "is TLS, which `tls = false` switches off".to_owned(), "take one of the two away");
+        }
+        let default = sqlserver::Options::new(shared.host, shared.database, login);
+        Source::SqlServer(Box::new(sqlserver::Options {
+            port: self.port.unwrap_or(default.port),
+            plain: self.tls == Some(false),
+            strict: self.strict.unwrap_or(default.strict),
+            readonly: self.readonly.unwrap_or(default.readonly),
+            offsets: self.offsets.unwrap_or(default.offsets),
+            connections: self.connections.unwrap_or(default.connections),
+            time_zone: self.time_zone,
+            settle: shared.settle.unwrap_or(default.settle),
+            patience: shared.patience.unwrap_or(default.patience),
+            authorities: shared.authorities,
+            ..default
+        }))
+    }
+}
+
+/// What databases of all kinds have.
+struct Shared {
+    host: String,
+    database: String,
+    settle: Option<Duration>,
+    patience: Option<Duration>,
+    authorities: Option<String>,
+}
+
+fn needed(key: &str, value: &Option<String>, wrong: Wrong<'_>) -> String {
+    value.clone().filter(|value| !value.is_empty()).unwrap_or_else(|| {
+        wrong(key, "is missing".to_owned(), "a database is told by host, database and user");
+        String::new()
+    })
 }
 
 /// What a source's settings say of the data, and no place: part of the run id.
@@ -151,5 +224,6 @@ pub(super) fn said(source: &Source) -> String {
     match source {
         Source::Files(files) => format!("csv {} {:?}", files.files, files.delivery),
         Source::Postgres(options) => format!("postgres {:?}", options.time_zone),
+        Source::SqlServer(options) => format!("sqlserver {:?} {}", options.time_zone, options.offsets),
     }
 }

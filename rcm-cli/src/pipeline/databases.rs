@@ -14,6 +14,7 @@ use futures::TryStreamExt;
 use futures::future::try_join_all;
 use rcm_connectors::lake::{Lake, ReadFile, TableState};
 use rcm_connectors::postgres::Postgres;
+use rcm_connectors::sqlserver::SqlServer;
 use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -63,7 +64,7 @@ pub(super) fn edge_part(load: &str) -> String {
 
 /// The databases of a run, each at one instant.
 #[derive(Default)]
-pub(super) struct Databases(BTreeMap<String, Result<Postgres, Problem>>);
+pub(super) struct Databases(BTreeMap<String, Result<Box<dyn Source>, Problem>>);
 
 impl Databases {
     /// Fixes what is to be read by a line; none where it reads files.
@@ -76,10 +77,9 @@ impl Databases {
         is_rebuilt: bool,
         as_of: &str,
     ) -> Option<Result<PlannedRead, Problem>> {
-        let Some(Configured::Postgres(options)) = project.sources.get(&line.source) else { return None };
+        let source = project.sources.get(&line.source).filter(|source| source.is_database())?;
         if !self.0.contains_key(&line.source) {
-            let database = Postgres::new((**options).clone());
-            let database = tried(async || database.at_one_instant().await).await;
+            let database = tried(async || now(source).await).await;
             self.0.insert(line.source.clone(), database);
         }
         let name = line.name();
@@ -89,12 +89,21 @@ impl Databases {
         };
         match &self.0[&line.source] {
             Ok(database) => {
-                let planned = PlannedRead::open(database, line, state, edge, is_rebuilt, as_of).await;
+                let planned = PlannedRead::open(&**database, line, state, edge, is_rebuilt, as_of).await;
                 Some(planned.map_err(|problem| placed(&problem)))
             }
             Err(problem) => Some(Err(placed(problem))),
         }
     }
+}
+
+/// A database as it is now.
+async fn now(source: &Configured) -> Result<Box<dyn Source>, Problem> {
+    Ok(match source {
+        Configured::Postgres(options) => Box::new(Postgres::new((**options).clone()).at_one_instant().await?),
+        Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),
+        Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
+    })
 }
 
 impl PlannedRead {
@@ -125,7 +134,12 @@ impl PlannedRead {
                 Problem::new(Class::Config, &line.source_table, what)
                     .hint("name a column that is a date, a timestamp or an integer")
             })?;
-            let by_default = if kind == CursorKind::Integer { Lag::Steps(STEPS) } else { Lag::Time(LAG) };
+            let by_default = match kind {
+                CursorKind::Integer => Lag::Steps(STEPS),
+                // As far as these are told, all is committed.
+                CursorKind::RowVersion => Lag::Steps(0),
+                _ => Lag::Time(LAG),
+            };
             cursor = Some((line.watermark.clone(), kind, line.lag.unwrap_or(by_default)));
         }
         let window = match &cursor {

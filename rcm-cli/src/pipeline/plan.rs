@@ -176,7 +176,7 @@ pub(super) async fn make<'a>(
                 Ok((files, known)) => PlannedLoad { files, known, ..nothing },
                 Err(problem) => PlannedLoad { problem: Some(problem), ..nothing },
             },
-            Some(Source::Postgres(_)) => nothing,
+            Some(Source::Postgres(_) | Source::SqlServer(_)) => nothing,
             None => {
                 let what = format!("source `{}` is not configured", line.source);
                 PlannedLoad { problem: Some(Problem::new(Class::Config, line.name(), what)), ..nothing }

@@ -20,8 +20,8 @@ const TABLES: [(&str, &str, Option<Typed>); 5] = [
     ("transactions", "TransactionID", Some(("ModifiedDate", "timestamptz"))),
 ];
 
-struct Databases {
-    project: Project,
+pub(crate) struct Databases {
+    pub(crate) project: Project,
     server: Arc<Server>,
     client: Client,
     runtime: Runtime,
@@ -29,7 +29,7 @@ struct Databases {
 
 impl Databases {
     /// The starter project, whose hospital B has moved from files to a database.
-    fn new() -> Option<Databases> {
+    pub(crate) fn new() -> Option<Databases> {
         let (server, project) = (Server::shared()?, Project::new());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (database, client) = runtime.block_on(server.database());
@@ -43,7 +43,7 @@ impl Databases {
         project.write("load_config.csv", project.read("load_config.csv").replace("emr,hos-b", "emr-b,hos-b"));
         let databases = Databases { project, server, client, runtime };
         databases.sql("CREATE SCHEMA dbo");
-        mend(&databases.project);
+        databases.mend(&databases.project);
         databases.deliver();
         Some(databases)
     }
@@ -58,18 +58,10 @@ impl Databases {
 
     /// What lies in landing of hospital B goes into its tables: a whole one takes the place of all rows, another one those of
     /// its keys.
-    fn deliver(&self) {
+    pub(crate) fn deliver(&self) {
         for (table, key, watermark) in TABLES {
             let csv = self.project.read(&format!("landing/emr/hos-b/{table}.csv"));
-            let header = csv.lines().next().unwrap();
-            let columns: Vec<String> = header.split(',').map(|name| format!("\"{name}\" text")).collect();
-            self.sql(&format!("DROP TABLE IF EXISTS new; CREATE TABLE new ({})", columns.join(", ")));
-            self.runtime.block_on(async {
-                let copy = self.client.copy_in("COPY new FROM STDIN (FORMAT csv, HEADER)").await.unwrap();
-                futures::pin_mut!(copy);
-                copy.send(bytes::Bytes::from(csv.clone())).await.unwrap();
-                copy.finish().await.unwrap();
-            });
+            self.runtime.block_on(copy_into(&self.client, "new", &csv));
             if let Some((column, data_type)) = watermark {
                 // As the database would have it: what is no date is none.
                 let alter = format!(
@@ -93,6 +85,11 @@ impl Databases {
         }
     }
 
+    /// Takes out of its files what no database has.
+    pub(crate) fn mend(&self, project: &Project) {
+        mend(project, "hos-b", &TABLES.map(|(table, ..)| table));
+    }
+
     fn run(&self, args: &[&str]) -> Said {
         let config = self.project.path("rcm.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
@@ -106,10 +103,22 @@ impl Databases {
     }
 }
 
-/// Takes lines that are no rows, and amounts that are no numbers, out of the files of hospital B: a database has none such.
-fn mend(project: &Project) {
-    for (table, ..) in TABLES {
-        let path = format!("landing/emr/hos-b/{table}.csv");
+/// Makes a table of texts out of a file.
+pub(crate) async fn copy_into(client: &Client, table: &str, csv: &str) {
+    let header = csv.lines().next().unwrap();
+    let columns: Vec<String> = header.split(',').map(|name| format!("\"{name}\" text")).collect();
+    let create = format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})", columns.join(", "));
+    client.batch_execute(&create).await.unwrap();
+    let copy = client.copy_in(&format!("COPY {table} FROM STDIN (FORMAT csv, HEADER)")).await.unwrap();
+    futures::pin_mut!(copy);
+    copy.send(bytes::Bytes::from(csv.to_owned())).await.unwrap();
+    copy.finish().await.unwrap();
+}
+
+/// Takes lines that are no rows, and amounts that are no numbers, out of the files of a hospital: a database has none such.
+pub(crate) fn mend(project: &Project, hospital: &str, tables: &[&str]) {
+    for table in tables {
+        let path = format!("landing/emr/{hospital}/{table}.csv");
         let csv = project.read(&path);
         let fields = |line: &str| {
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
@@ -128,7 +137,7 @@ fn mend(project: &Project) {
 }
 
 /// All figures that gold holds.
-fn gold(project: &Project) -> Vec<String> {
+pub(crate) fn gold(project: &Project) -> Vec<String> {
     let models = rcm_transforms::gold::MODELS.iter();
     let mut rows: Vec<String> =
         models.flat_map(|model| project.sql(&format!("SELECT '{0}', * FROM gold.{0}", model.name))).collect();
@@ -141,13 +150,13 @@ fn gold(project: &Project) -> Vec<String> {
 fn a_hospital_in_a_database_has_the_figures_of_its_files() {
     let Some(databases) = Databases::new() else { return };
     let files = Project::new();
-    mend(&files);
+    databases.mend(&files);
     files.ok(&["run", "--as-of", DAY1]);
     databases.ok(&["run", "--as-of", DAY1]);
     assert_eq!(gold(&databases.project), gold(&files));
     for project in [&files, &databases.project] {
         project.deliver_day2();
-        mend(project);
+        databases.mend(project);
     }
     databases.deliver();
     files.ok(&["run", "--as-of", DAY2]);

@@ -23,12 +23,16 @@ mod mounts;
 mod replay;
 mod same_bytes;
 #[allow(dead_code, reason = "the connector's own tests use the rest")]
-#[path = "../../../rcm-connectors/tests/sources/postgres/server.rs"]
+#[path = "../../../rcm-connectors/tests/sources/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the lake's own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/it/services.rs"]
 mod services;
+mod sqlserver;
 mod support;
+#[allow(dead_code, reason = "the connector's own tests use the rest")]
+#[path = "../../../rcm-connectors/tests/sources/tds/mod.rs"]
+mod tds;
 mod watched;
 
 use support::wait;
