@@ -8,7 +8,7 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use rcm_connectors::contract::{self, Fixture, Row};
+use rcm_connectors::contract::{self, Fixture, Row, Widened};
 use rcm_core::{Class, CursorKind, Described, Lag, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,7 +128,7 @@ impl Fixture for Lists {
         vec![CursorKind::Integer]
     }
 
-    async fn create(&self, _cursor: CursorKind) -> String {
+    async fn create(&self, _cursor: Option<CursorKind>) -> String {
         let column = |name, data_type| Field::new(name, data_type, true);
         let columns =
             [column("id", DataType::Utf8), column("note", DataType::Utf8), column("changed", DataType::Int64)];
@@ -158,7 +158,7 @@ impl Fixture for Lists {
         Lag::Steps(1)
     }
 
-    async fn widen(&self, table: &str) -> (String, DataType) {
+    async fn widen(&self, table: &str) -> Widened {
         let mut tables = self.0.tables.lock().unwrap();
         let before = &tables[table];
         let mut columns: Vec<(String, ArrayRef)> =
@@ -167,7 +167,7 @@ impl Fixture for Lists {
         columns.push(("added".to_owned(), Arc::new(Int64Array::from(vec![None; before.num_rows()]))));
         let after = RecordBatch::try_from_iter(columns).unwrap();
         tables.insert(table.to_owned(), after);
-        ("note".to_owned(), DataType::LargeUtf8)
+        Widened::Column("note".to_owned(), DataType::LargeUtf8)
     }
 
     fn source(&self) -> Arc<dyn Source> {

@@ -6,6 +6,8 @@
 //! | `parquet` (default) | [`parquet`] | deterministic Parquet files: the same rows give the same bytes |
 //! | `postgres` | [`postgres`] | tables of a PostgreSQL database, by binary COPY in one snapshot |
 //! | `sqlserver` | [`sqlserver`] | tables of a SQL Server or Azure SQL database, in typed batches |
+//! | `icd` | [`icd`] | ICD-10-CM out of the order files of CMS, ICD-10 out of the WHO's API |
+//! | `npi` | [`npi`] | providers of the NPPES registry, by question |
 //! | `delta` | [`lake`] | the lake: lease, intent, publish record, state, history tables, audit |
 //!
 //! What every source of rows must hold to is a test that anybody can call: [`contract`].
@@ -16,8 +18,14 @@ pub mod contract;
 #[cfg(feature = "csv")]
 pub mod csv;
 pub mod files;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "icd")]
+pub mod icd;
 #[cfg(feature = "delta")]
 pub mod lake;
+#[cfg(feature = "npi")]
+pub mod npi;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 #[cfg(feature = "postgres")]

@@ -75,6 +75,11 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Authority {
+        Authority::of(&["127.0.0.1", "localhost"])
+    }
+
+    /// For a server of some names.
+    pub(crate) fn of(names: &[&str]) -> Authority {
         // Names that differ: OpenSSL takes a certificate for self-signed whose issuer has its name.
         let named = |names: Vec<String>, name: &str| {
             let mut params = CertificateParams::new(names).unwrap();
@@ -86,8 +91,9 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let leaf = named(names.to_vec(), "localhost").signed_by(&key, &authority).unwrap();
+        let leaf = named(names.iter().map(|name| (*name).to_owned()).collect(), "localhost")
+            .signed_by(&key, &authority)
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         for (name, pem) in [("ca.pem", authority.pem()), ("leaf.pem", leaf.pem()), ("leaf.key", key.serialize_pem())] {
             std::fs::write(folder.path().join(name), pem).unwrap();

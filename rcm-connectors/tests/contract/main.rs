@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use own_source::lists;
-use rcm_connectors::contract::{Fixture, Row, check};
+use rcm_connectors::contract::{Fixture, Row, Widened, check};
 use rcm_core::{Class, CursorKind, Described, Lag, Problem, Reading, Source, Wanted, Watermark, Window};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -229,7 +229,7 @@ impl<F: Fixture> Fixture for Tried<F> {
         self.right.cursors()
     }
 
-    async fn create(&self, cursor: CursorKind) -> String {
+    async fn create(&self, cursor: Option<CursorKind>) -> String {
         self.right.create(cursor).await
     }
 
@@ -245,7 +245,7 @@ impl<F: Fixture> Fixture for Tried<F> {
         self.right.step(cursor)
     }
 
-    async fn widen(&self, table: &str) -> (String, DataType) {
+    async fn widen(&self, table: &str) -> Widened {
         self.right.widen(table).await
     }
 

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use futures::TryStreamExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
-use rcm_connectors::contract::{self, Fixture, Row};
+use rcm_connectors::contract::{self, Fixture, Row, Widened};
 use rcm_connectors::csv::{Folder, Format, Reject};
 use rcm_core::{Class, CursorKind, Lag, Problem, Source, Wanted, Watermark, Window};
 use std::collections::BTreeMap;
@@ -95,8 +95,8 @@ impl Fixture for Deliveries {
         CURSORS.map(|(cursor, _)| cursor).to_vec()
     }
 
-    async fn create(&self, cursor: CursorKind) -> String {
-        let of = CURSORS.iter().find(|(kind, _)| *kind == cursor).map(|(_, name)| *name).unwrap();
+    async fn create(&self, cursor: Option<CursorKind>) -> String {
+        let of = CURSORS.iter().find(|(kind, _)| Some(*kind) == cursor).map(|(_, name)| *name).unwrap();
         let name = format!("{of} {}.csv", self.made.fetch_add(1, Ordering::Relaxed));
         deliver(&self.path(&name), b"id,note,changed\n");
         name
@@ -139,13 +139,13 @@ impl Fixture for Deliveries {
         }
     }
 
-    async fn widen(&self, table: &str) -> (String, DataType) {
+    async fn widen(&self, table: &str) -> Widened {
         let text = std::fs::read_to_string(self.path(table)).unwrap();
         let mut lines = text.lines();
         let header = lines.next().unwrap();
         let rows: String = lines.map(|line| format!("{line},7\n")).collect();
         deliver(&self.path(table), format!("{header},added\n{rows}").as_bytes());
-        ("added".to_owned(), DataType::Utf8)
+        Widened::Column("added".to_owned(), DataType::Utf8)
     }
 
     fn source(&self) -> Arc<dyn Source> {

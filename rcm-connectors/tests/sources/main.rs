@@ -4,11 +4,14 @@
 
 #[path = "../components/mod.rs"]
 mod components;
+mod icd;
 mod line;
+mod npi;
 mod postgres;
 mod server;
 mod sqlserver;
 mod tds;
+mod web;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{cast, concat_batches};

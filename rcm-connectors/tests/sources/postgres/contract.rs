@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use futures::future::BoxFuture;
-use rcm_connectors::contract::{Fixture, Row, check};
+use rcm_connectors::contract::{Fixture, Row, Widened, check};
 use rcm_connectors::postgres::{Options, Postgres};
 use rcm_core::{CursorKind, Lag, Secret, Source, Watermark};
 use std::sync::Arc;
@@ -40,10 +40,10 @@ impl Fixture for Tables {
         vec![CursorKind::Integer, CursorKind::Date, CursorKind::Timestamp, CursorKind::TimestampTz]
     }
 
-    async fn create(&self, cursor: CursorKind) -> String {
+    async fn create(&self, cursor: Option<CursorKind>) -> String {
         let name = format!("public.Täble {}", self.tables.fetch_add(1, Ordering::SeqCst));
         let quoted = name.replace("public.", "public.\"");
-        let columns = format!("id text PRIMARY KEY, note text, changed {}", Tables::type_of(cursor));
+        let columns = format!("id text PRIMARY KEY, note text, changed {}", Tables::type_of(cursor.unwrap()));
         self.client.batch_execute(&format!("CREATE TABLE {quoted}\" ({columns})")).await.unwrap();
         name
     }
@@ -95,11 +95,11 @@ impl Fixture for Tables {
         }
     }
 
-    async fn widen(&self, table: &str) -> (String, DataType) {
+    async fn widen(&self, table: &str) -> Widened {
         let quoted = table.replace("public.", "public.\"");
         let widen = format!("ALTER TABLE {quoted}\" ADD added int, ALTER changed TYPE int8");
         self.client.batch_execute(&widen).await.unwrap();
-        ("changed".to_owned(), DataType::Int64)
+        Widened::Column("changed".to_owned(), DataType::Int64)
     }
 
     fn source(&self) -> Arc<dyn Source> {

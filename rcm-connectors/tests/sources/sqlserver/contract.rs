@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use futures::future::BoxFuture;
-use rcm_connectors::contract::{Fixture, Row, check};
+use rcm_connectors::contract::{Fixture, Row, Widened, check};
 use rcm_connectors::sqlserver::{Login, Options, SqlServer};
 use rcm_core::{CursorKind, Lag, Secret, Source, Watermark};
 use std::collections::HashMap;
@@ -34,7 +34,8 @@ impl Fixture for Tables {
         vec![CursorKind::Integer, CursorKind::Date, CursorKind::Timestamp, CursorKind::TimestampTz]
     }
 
-    async fn create(&self, cursor: CursorKind) -> String {
+    async fn create(&self, cursor: Option<CursorKind>) -> String {
+        let cursor = cursor.unwrap();
         let name = format!("dbo.Täble {}", self.tables.fetch_add(1, Ordering::SeqCst));
         let changed = match cursor {
             CursorKind::Date => "date",
@@ -91,7 +92,7 @@ impl Fixture for Tables {
     }
 
     /// As ALTER TABLE does it, of which the server knows nothing.
-    async fn widen(&self, table: &str) -> (String, DataType) {
+    async fn widen(&self, table: &str) -> Widened {
         let name = table.trim_start_matches("dbo.");
         let widen = format!(
             "ALTER TABLE dbo.\"{name}\" ADD added integer, ALTER changed TYPE bigint; \
@@ -100,7 +101,7 @@ impl Fixture for Tables {
              WHERE table_name = '{name}' AND name = 'changed'"
         );
         self.sql.beneath(&widen).await;
-        ("changed".to_owned(), DataType::Int64)
+        Widened::Column("changed".to_owned(), DataType::Int64)
     }
 
     fn source(&self) -> Arc<dyn Source> {

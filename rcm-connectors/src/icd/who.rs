@@ -1,0 +1,315 @@
+//! ICD-10 of the WHO, by its API: a tree that is walked from its root.
+//! <https://icd.who.int/icdapi/docs2>
+
+use super::token::Tokens;
+use super::whole;
+use crate::http::records::{Column, Of, batch, chosen, schema, text};
+use crate::http::{Failed, Service};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark};
+use reqwest::Url;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where entities lie.
+const ROOT: &str = "/icd/release/10/";
+
+/// Entities of a batch.
+const ROWS: usize = 500;
+
+/// How often another entity than the one that was asked for is taken for a mistake.
+const TRIES: usize = 3;
+
+/// A client of the WHO's token service (<https://icd.who.int/icdapi>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// How the API is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Its address. Default: that of the WHO. Of a local deployment the entities still name the WHO as where they are; they are
+    /// asked for here.
+    pub url: String,
+    /// Its token service. Default: that of the WHO.
+    pub token_url: String,
+    /// Who asks; none at a local deployment.
+    pub client: Option<Client>,
+    /// Certificates in PEM of authorities that are trusted beside the system's.
+    pub authorities: Option<String>,
+    /// Requests a second at most; the WHO names no limit. Default: 5. None: any number.
+    pub per_second: Option<u32>,
+    /// How long an answer may take. Default: 30 s.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            url: "https://id.who.int".to_owned(),
+            token_url: "https://icdaccessmanagement.who.int/connect/token".to_owned(),
+            client: None,
+            authorities: None,
+            per_second: Some(5),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The API. A table is a release, such as `2019`; a row is a chapter, a block or a category. Its methods need a tokio runtime
+/// with timers and I/O.
+///
+/// It is no snapshot: the tree is walked entity by entity, some 14,000 of them.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), rcm_core::Problem> {
+/// use futures::TryStreamExt;
+/// use rcm_connectors::icd::{Client, Options, Who};
+/// use rcm_core::{Secret, Source, Wanted, Window};
+///
+/// let client = Some(Client { id: "…".into(), secret: Secret::new("…") });
+/// let who = Who::new(Options { client, ..Options::default() })?;
+/// let reading = who.open(&Wanted { table: "2019".into(), columns: Vec::new(), window: Window::Whole }).await?;
+/// let mut batches = reading.read(0);
+/// while let Some(batch) = batches.try_next().await? {
+///     println!("{} codes", batch.num_rows());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Who(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    base: Url,
+    service: Service,
+    tokens: Option<Tokens>,
+}
+
+impl Who {
+    /// Names the API; nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address that is none, or authorities that are none (class `config`).
+    pub fn new(options: Options) -> Result<Who, Problem> {
+        let address = |key: &str, text: &str| {
+            let bad =
+                || Problem::new(Class::Config, key, "is no address of a web service").hint("write it as https://HOST");
+            let url = Url::parse(text).map_err(|_| bad())?;
+            if ["http", "https"].contains(&url.scheme()) && url.host_str().is_some() { Ok(url) } else { Err(bad()) }
+        };
+        let base = address("url", &options.url)?;
+        let authorities = options.authorities.as_deref();
+        let service = Service::new(&base, authorities, options.patience, options.per_second)?;
+        let tokens = options.client.map(|client| {
+            let url = address("token_url", &options.token_url)?;
+            Ok::<_, Problem>(Tokens::new(
+                Service::new(&url, authorities, options.patience, options.per_second)?,
+                url,
+                client,
+            ))
+        });
+        Ok(Who(Arc::new(Shared { base, service, tokens: tokens.transpose()? })))
+    }
+}
+
+impl Shared {
+    /// An entity by its path.
+    async fn entity(&self, place: &str, path: &str) -> Result<Value, Problem> {
+        let url = self.base.join(path).map_err(|_| self.unlike())?;
+        for _ in 0..TRIES {
+            let entity = self.ask(place, &url).await?;
+            // Another one came: a page that stands in a cache, or a mistake.
+            if entity.get("@id").and_then(Value::as_str).and_then(path_of).as_deref() == Some(path) {
+                return Ok(entity);
+            }
+        }
+        Err(Problem { place: format!("{place}: {}", self.unlike().place), ..self.unlike() })
+    }
+
+    async fn ask(&self, place: &str, url: &Url) -> Result<Value, Problem> {
+        let mut refused = None;
+        loop {
+            let token = match &self.tokens {
+                Some(tokens) => Some(tokens.get(refused.as_ref()).await?),
+                None => None,
+            };
+            let mut request = self.service.get(url.clone()).header("API-Version", "v2").header("Accept-Language", "en");
+            if let Some(token) = &token {
+                request = request.bearer_auth(token.expose());
+            }
+            let problem = match self.service.json(&request).await {
+                Ok(entity) => return Ok(entity),
+                Err(Failed::Refused) if token.is_some() && refused.is_none() => {
+                    refused = token;
+                    continue;
+                }
+                Err(Failed::Refused) => self
+                    .service
+                    .problem(Class::Failed, "it refuses the token")
+                    .hint("correct client_id and client_secret of the source; a local deployment asks for none"),
+                Err(Failed::Absent) => Problem::new(
+                    Class::Config,
+                    place,
+                    "there is no such table: the service does not know the release, or a code of it",
+                )
+                .hint("write a release of ICD-10, such as 2019"),
+                Err(Failed::Other(problem)) => problem,
+            };
+            return Err(problem);
+        }
+    }
+
+    fn unlike(&self) -> Problem {
+        self.service.problem(Class::Temporary, "it sends another entity than the one that was asked for")
+    }
+}
+
+/// The path of an entity's address, which names the WHO wherever it was asked for.
+fn path_of(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    Some(url.path().to_owned())
+}
+
+macro_rules! columns {
+    ($($name:literal $of:ident $at:expr;)*) => { &[$(Column { name: $name, of: Of::$of, at: $at }),*] };
+}
+
+/// Of an entity with what the walk knows of it.
+const COLUMNS: &[Column] = columns! {
+    "code" Key |r| text(r.pointer("/entity/code"));
+    "class_kind" Text |r| text(r.pointer("/entity/classKind"));
+    "title" Text |r| text(r.pointer("/entity/title/@value"));
+    "definition" Text |r| text(r.pointer("/entity/definition/@value"));
+    "parent_code" Text |r| text(r.get("parent"));
+    "chapter" Text |r| text(r.get("chapter"));
+    "block" Text |r| text(r.get("block"));
+    "is_leaf" Flag |r| text(r.get("is_leaf"));
+    "usage" Text |r| text(r.pointer("/entity/usage"));
+    "release" Text |r| text(r.get("release"));
+    "browser_url" Text |r| text(r.pointer("/entity/browserUrl"));
+    "record" Text |r| r.get("entity").map(Value::to_string);
+};
+
+/// What is still to be asked for: a path, and what is above it.
+#[derive(Debug, Clone)]
+struct Open {
+    path: String,
+    parent: Option<String>,
+    chapter: Option<String>,
+    block: Option<String>,
+}
+
+/// A release by its name; with a slash or anything else in it it would lead elsewhere.
+fn root(table: &str) -> Result<String, Problem> {
+    let is_name =
+        (1..=20).contains(&table.len()) && table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_name {
+        return Ok(format!("{ROOT}{table}"));
+    }
+    Err(Problem::new(Class::Config, table, "there is no such table").hint("write a release of ICD-10, such as 2019"))
+}
+
+#[async_trait]
+impl Source for Who {
+    async fn describe(&self, table: &str) -> Result<Described, Problem> {
+        self.0.entity(table, &root(table)?).await?;
+        Ok(Described { schema: schema(COLUMNS), key: vec!["code".to_owned()], cursors: Vec::new() })
+    }
+
+    async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
+        let root = root(&wanted.table)?;
+        whole(&wanted.table, &wanted.window)?;
+        let columns = chosen(&wanted.table, COLUMNS, &wanted.columns)?;
+        Ok(Box::new(Read { who: self.clone(), table: wanted.table.clone(), root, schema: schema(&columns), columns }))
+    }
+}
+
+struct Read {
+    who: Who,
+    table: String,
+    root: String,
+    schema: SchemaRef,
+    columns: Vec<Column>,
+}
+
+/// Where a walk stands.
+struct Walk {
+    open: Vec<Open>,
+    seen: HashSet<String>,
+}
+
+impl Read {
+    /// The next rows; none where all were seen.
+    async fn next(&self, walk: &mut Walk) -> Result<Option<RecordBatch>, Problem> {
+        let mut rows = Vec::new();
+        while rows.len() < ROWS {
+            let Some(open) = walk.open.pop() else { break };
+            let entity = self.who.0.entity(&self.table, &open.path).await?;
+            let code = text(entity.get("code"));
+            let kind = entity.get("classKind").and_then(Value::as_str).unwrap_or_default();
+            let chapter = if kind == "chapter" { code.clone() } else { open.chapter.clone() };
+            let block = if kind == "block" { code.clone() } else { open.block.clone() };
+            let children = entity.get("child").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let below = format!("{}/", self.root);
+            let mut next = Vec::new();
+            for child in children {
+                // Outside of the release there is none of it.
+                let path = child.as_str().and_then(path_of).filter(|path| path.starts_with(&below));
+                let path = path.ok_or_else(|| self.who.0.unlike())?;
+                // A way that leads back is one that was gone.
+                if walk.seen.insert(path.clone()) {
+                    next.push(Open { path, parent: code.clone(), chapter: chapter.clone(), block: block.clone() });
+                }
+            }
+            if let Some(code) = &code {
+                if *code != open.path[below.len()..] {
+                    return Err(self.who.0.unlike());
+                }
+                rows.push(json!({
+                    "is_leaf": children.is_empty(), "parent": open.parent, "chapter": chapter, "block": block,
+                    "release": self.table, "entity": entity,
+                }));
+            }
+            walk.open.extend(next.into_iter().rev());
+        }
+        if rows.is_empty() { Ok(None) } else { batch(&self.table, &self.columns, &rows).map(Some) }
+    }
+}
+
+impl Reading for Read {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn bounds(&self) -> (Option<Watermark>, Option<Watermark>) {
+        (None, None)
+    }
+
+    fn is_snapshot(&self) -> bool {
+        false
+    }
+
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn read(&self, _part: usize) -> BoxStream<'_, Result<RecordBatch, Problem>> {
+        let begin = Open { path: self.root.clone(), parent: None, chapter: None, block: None };
+        let walk = Walk { seen: HashSet::from([begin.path.clone()]), open: vec![begin] };
+        let next =
+            move |mut walk: Walk| async move { Ok::<_, Problem>(self.next(&mut walk).await?.map(|rows| (rows, walk))) };
+        stream::try_unfold(walk, next).into_stream().boxed()
+    }
+}
