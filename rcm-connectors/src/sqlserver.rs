@@ -1,9 +1,9 @@
 //! Tables of a SQL Server or Azure SQL database, as typed Arrow batches. Not yet run on SQL Server itself: the tests have a server
 //! of their own that speaks TDS 7.4 and 8.0 and runs the T-SQL that arrives; clients of others read the same of it.
 //!
-//! A window ends [`Options::settle`] before the server's present, or where the oldest transaction began that has written, where
-//! that is earlier and may be seen (`VIEW SERVER STATE`); by a `rowversion` at `MIN_ACTIVE_ROWVERSION()`. What commits later is
-//! ahead of the watermark, not behind it. Bounds are sent in the column's own type, rounded down. Where the database allows
+//! A window ends [`Options::settle`] before the server's present, or before the oldest transaction began that has written, where
+//! that may be seen (`VIEW SERVER STATE`); by a `rowversion` at `MIN_ACTIVE_ROWVERSION()`. What commits later is ahead of the
+//! watermark, not behind it. Not seen are writers of tables in memory, and of the database behind a copy: the lag covers them. Bounds are sent in the column's own type, rounded down. Where the database allows
 //! snapshots, rows are read in one: without waiting for writers, and as of one instant ([`Reading::is_snapshot`]) if a single
 //! connection reads them. Several read what a window has the first time, and tables that can be shown as of no instant: by
 //! ranges of a key of one number.
@@ -22,6 +22,10 @@
 //! | `rowversion` | `UInt64` |
 //! | all others (`sql_variant`, `json`, `vector`, types of other teams) | refused by name: read a view that casts them |
 //!
+//! Refused by name are also columns that are masked for the login or encrypted by its clients, and tables of which row-level
+//! security may hide rows ([`Options::filtered`]): what cannot be read as it stands is not read in silence. Of a view that cannot
+//! be seen. The driver logs what the server says, and rows, through `tracing`: who collects that filters the target `tiberius`.
+//!
 //! Text that is no UTF-16 has U+FFFD where it is none, and is counted in [`Reading::notes`].
 
 mod catalog;
@@ -34,7 +38,7 @@ mod window;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use catalog::{Table, ranges};
+use catalog::{Lies, Table, ranges};
 use futures::stream::BoxStream;
 use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use read::Part;
@@ -84,6 +88,9 @@ pub struct Options {
     pub settle: Duration,
     /// The zone in which times without one are meant, as Windows names it. Default: that of the server's clock.
     pub time_zone: Option<String>,
+    /// Reads tables that a policy of row-level security filters: the login must be one that it shows all rows, else those that it
+    /// hides count as gone. Default: false, such a table is refused.
+    pub filtered: bool,
     /// Whether every `datetimeoffset` has a column of its minutes beside it. Default: false.
     pub offsets: bool,
     /// How long the server may say nothing. Default: one minute.
@@ -107,6 +114,7 @@ impl Options {
             connections: 2,
             settle: Duration::from_secs(5),
             time_zone: None,
+            filtered: false,
             offsets: false,
             patience: Duration::from_secs(60),
             batch_bytes: 8 << 20,
@@ -166,14 +174,14 @@ impl SqlServer {
     async fn plan(self, wanted: Wanted) -> Result<Box<dyn Reading>, Problem> {
         let place = wanted.table;
         let mut session = Session::open(&self.options, &place).await?;
-        let table = session.table(&place, self.options.offsets).await?;
+        let table = session.table(&place, &self.options).await?;
         let (mut filter, mut bounds, mut notes) = (None, (None, None), Vec::new());
         if let Window::Since { cursor, .. } | Window::Between { cursor, .. } = &wanted.window {
-            let (kind, column, is_nullable) = table.cursor(cursor)?;
+            let (kind, column) = table.cursor(cursor)?;
             let instant = self.instant(&mut session).await?;
             let placed = |problem| Problem { place: place.clone(), ..problem };
             bounds = instant.bounds(&wanted.window, kind).map_err(placed)?;
-            filter = window::filter(cursor, column, is_nullable, bounds);
+            filter = window::filter(cursor, column, bounds);
             if matches!(wanted.window, Window::Since { .. }) {
                 notes.extend(instant.waits());
                 match session.rows_ahead(&table, cursor, &instant).await {
@@ -190,7 +198,12 @@ impl SqlServer {
             Err(problem) if problem.class != Class::Temporary => (false, false),
             Err(problem) => return Err(problem),
         };
-        let is_versioned = (snapshots || statements) && !table.is_view;
+        let in_snapshot = snapshots && table.is_of == Lies::Here;
+        let is_versioned = match table.is_of {
+            Lies::Here => snapshots || statements,
+            Lies::InMemory => true,
+            Lies::Anywhere => false,
+        };
         // Absence means something only in a table that is read as a whole: better then in one piece, of one instant.
         let is_cut = match &wanted.window {
             Window::Whole => !is_versioned,
@@ -198,9 +211,18 @@ impl SqlServer {
         };
         let mut cuts = vec![String::new()];
         if let Some(key) = table.cut_by().filter(|_| is_cut && self.options.connections > 1) {
-            let ends = session.row(&statements::ends(&table.quoted, &key), &[]).await?;
-            if let (Some(low), Some(high)) = (ends.number(0)?, ends.number(1)?) {
-                cuts = ranges(&key, (low, high), self.options.connections);
+            if in_snapshot {
+                session.run(statements::SNAPSHOT).await?;
+            }
+            match session.row(&statements::ends(&table.quoted, &key), &[]).await {
+                // It can be read in one piece.
+                Err(problem) if problem.class == Class::Temporary => {}
+                ends => {
+                    let ends = ends?;
+                    if let (Some(low), Some(high)) = (ends.number(0)?, ends.number(1)?) {
+                        cuts = ranges(&key, (low, high), self.options.connections);
+                    }
+                }
             }
         }
         let table = table.with_columns(&wanted.columns)?;
@@ -213,7 +235,7 @@ impl SqlServer {
             schema: table.schema(),
             kinds: table.columns.iter().map(|column| column.kind).collect(),
             sql: String::new(),
-            in_snapshot: snapshots,
+            in_snapshot,
             replaced: table.columns.iter().map(|_| AtomicU64::new(0)).collect(),
         };
         let parts: Vec<String> =
@@ -228,7 +250,7 @@ impl Source for SqlServer {
         let (options, name) = (self.options.clone(), table.to_owned());
         contained(table, async move {
             let mut session = Session::open(&options, &name).await?;
-            Ok(session.table(&name, options.offsets).await?.described())
+            Ok(session.table(&name, &options).await?.described())
         })
         .await
     }

@@ -30,6 +30,7 @@ pub(super) struct Raw {
     strict: Option<bool>,
     readonly: Option<bool>,
     offsets: Option<bool>,
+    filtered: Option<bool>,
     connections: Option<usize>,
     settle: Option<String>,
     patience: Option<String>,
@@ -58,7 +59,7 @@ impl Raw {
     }
 
     /// All settings: of which kinds, and whether it is given.
-    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 18] {
+    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 19] {
         const DATABASES: &[&str] = &["postgres", "sqlserver"];
         [
             (&["csv"], "path", self.path.is_some()),
@@ -75,6 +76,7 @@ impl Raw {
             (&["sqlserver"], "strict", self.strict.is_some()),
             (&["sqlserver"], "readonly", self.readonly.is_some()),
             (&["sqlserver"], "offsets", self.offsets.is_some()),
+            (&["sqlserver"], "filtered", self.filtered.is_some()),
             (DATABASES, "connections", self.connections.is_some()),
             (DATABASES, "settle", self.settle.is_some()),
             (DATABASES, "patience", self.patience.is_some()),
@@ -193,6 +195,7 @@ impl Raw {
             strict: self.strict.unwrap_or(default.strict),
             readonly: self.readonly.unwrap_or(default.readonly),
             offsets: self.offsets.unwrap_or(default.offsets),
+            filtered: self.filtered.unwrap_or(default.filtered),
             connections: self.connections.unwrap_or(default.connections),
             time_zone: self.time_zone,
             settle: shared.settle.unwrap_or(default.settle),

@@ -1,5 +1,6 @@
 //! What the server's catalog says of a table, and what becomes of its columns.
 
+use super::Options;
 use super::session::Session;
 use super::statements::{self, quoted};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -18,8 +19,17 @@ pub(super) struct Table {
     key: Vec<String>,
     /// Columns that an index begins with.
     indexed: Vec<String>,
-    /// What a view shows may be read without locks, or from elsewhere.
-    pub(super) is_view: bool,
+    pub(super) is_of: Lies,
+}
+
+/// Where the rows of a table lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lies {
+    Here,
+    /// In memory: every statement shows one instant, and SNAPSHOT is refused.
+    InMemory,
+    /// What a view shows may be read without locks, or from elsewhere; so is an external table.
+    Anywhere,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +76,8 @@ impl Kind {
     fn of(system: i32, user: i32, precision: u8, scale: u8) -> Option<Kind> {
         let decimal = || Kind::Decimal(precision.clamp(1, 38), scale.min(38) as i8);
         Some(match system {
+            // A vector has the number of varbinary.
+            165 if user == 255 => return None,
             34 | 165 | 173 => Kind::Bytes,
             35 | 99 | 167 | 175 | 231 | 239 => Kind::Text,
             36 => Kind::Guid,
@@ -126,9 +138,8 @@ impl Kind {
 }
 
 impl Session {
-    /// Looks a table up: `schema.table`, or a table of the user's own schema; in the catalog's own spelling. With `offsets`
-    /// every `datetimeoffset` has a column of its minutes beside it.
-    pub(super) async fn table(&mut self, name: &str, offsets: bool) -> Result<Table, Problem> {
+    /// Looks a table up: `schema.table`, or a table of the user's own schema; in the catalog's own spelling.
+    pub(super) async fn table(&mut self, name: &str, options: &Options) -> Result<Table, Problem> {
         let no_table = |hint: &str| Problem::new(Class::Config, name, "there is no such table").hint(hint);
         if name.contains('\0') {
             return Err(no_table("a name holds no zero bytes"));
@@ -138,38 +149,37 @@ impl Session {
         let Some(found) = found.first() else {
             return Err(no_table("write schema.table as the catalog has it; the login must be allowed to read it"));
         };
-        let object = found.number(0)?.ok_or_else(|| self.unreadable())?;
+        let object = found.number(0)?.and_then(|id| i32::try_from(id).ok()).ok_or_else(|| self.unreadable())?;
         let names = [found.text(1)?, found.text(2)?].map(|name| quoted(&name)).join(".");
-        let is_view = found.text(3)?.trim() != "U";
-
-        let object = i32::try_from(object).map_err(|_| self.unreadable())?;
-        let mut columns = Vec::new();
-        for row in self.rows(statements::COLUMNS, &[&object]).await? {
-            let (name, type_name) = (row.text(0)?, row.text(1)?);
-            let number = |at| Ok::<_, Problem>(row.number(at)?.unwrap_or_default() as i32);
-            let (system, user, code_page) = (number(2)?, number(3)?, number(7)?);
-            let kind = Kind::of(system, user, number(4)? as u8, number(5)? as u8).ok_or_else(|| {
-                let what = format!("column `{name}` is of a type that is not read: {type_name}");
-                Problem::new(Class::Config, &self.place, what).hint("read a view that casts it, or leaves it out")
-            })?;
-            let column = quoted(&name);
-            let item = match system {
-                60 => format!("CAST({column} AS decimal(19, 4)) AS {column}"),
-                122 => format!("CAST({column} AS decimal(10, 4)) AS {column}"),
-                // The server knows all code pages.
-                35 | 167 | 175 if code_page != WINDOWS_1252 => format!("CAST({column} AS nvarchar(max)) AS {column}"),
-                _ => column.clone(),
-            };
-            let is_nullable = number(6)? != 0;
-            columns.push(Column { name: name.clone(), kind, item, is_nullable });
-            if offsets && matches!(kind, Kind::DateTimeOffset(_)) {
-                let name = format!("{name}_offset");
-                let item = format!("DATEPART(TZoffset, {column}) AS {}", quoted(&name));
-                columns.push(Column { name, kind: Kind::Offset, item, is_nullable });
-            }
-        }
+        let is_of = match (found.text(3)?.trim(), found.number(4)?, found.number(5)?) {
+            ("U", Some(0), Some(1)) => Lies::InMemory,
+            ("U", Some(0), _) => Lies::Here,
+            _ => Lies::Anywhere,
+        };
+        let (columns, is_masked) = self.columns(object, is_of, options.offsets).await?;
         if columns.is_empty() {
             return Err(no_table("the login must be allowed to read it"));
+        }
+        if is_masked {
+            let may = self.row(statements::UNMASK, &[&names.as_str()]).await?;
+            if may.number(0)? != Some(1) && may.number(1)? != Some(1) {
+                let what = "some of its columns are masked: what is read would not be what stands there";
+                return Err(
+                    Problem::new(Class::Failed, &self.place, what).hint("GRANT UNMASK to the login, or read a view")
+                );
+            }
+        }
+        // Where there is no such view there are no policies.
+        let is_filtered = match self.rows(statements::POLICIES, &[&object]).await {
+            Ok(rows) => !rows.is_empty(),
+            Err(problem) if problem.class != Class::Temporary => false,
+            Err(problem) => return Err(problem),
+        };
+        if is_filtered && !options.filtered {
+            let what = "row-level security filters it: rows that it hides would count as gone";
+            return Err(Problem::new(Class::Failed, &self.place, what).hint(
+                "read it by a login that the policy shows all rows, and say so: `filtered = true` in the source",
+            ));
         }
         let (mut key, mut indexed) = (Vec::new(), Vec::new());
         for row in self.rows(statements::INDEXES, &[&object]).await? {
@@ -181,7 +191,53 @@ impl Session {
                 key.push(name);
             }
         }
-        Ok(Table { quoted: names, columns, key, indexed, is_view })
+        Ok(Table { quoted: names, columns, key, indexed, is_of })
+    }
+
+    /// The columns of an object, and whether some are masked. With `offsets` every `datetimeoffset` has a column of its minutes
+    /// beside it.
+    async fn columns(&mut self, object: i32, is_of: Lies, offsets: bool) -> Result<(Vec<Column>, bool), Problem> {
+        let (mut columns, mut is_masked) = (Vec::<Column>::new(), false);
+        for row in self.rows(statements::COLUMNS, &[&object]).await? {
+            let (name, type_name) = (row.text(0)?, row.text(1)?);
+            let refused = |what: &str, hint: &str| {
+                Problem::new(Class::Config, &self.place, format!("column `{name}` {what}")).hint(hint)
+            };
+            let number = |at| Ok::<_, Problem>(row.number(at)?.unwrap_or_default() as i32);
+            let (system, user, code_page) = (number(2)?, number(3)?, number(7)?);
+            if row.number(9)?.is_some() {
+                return Err(refused("is encrypted by keys that only clients have", "read a view that leaves it out"));
+            }
+            is_masked |= number(8)? != 0;
+            let kind = Kind::of(system, user, number(4)? as u8, number(5)? as u8).ok_or_else(|| {
+                refused(
+                    &format!("is of a type that is not read: {type_name}"),
+                    "read a view that casts it, or leaves it out",
+                )
+            })?;
+            let column = quoted(&name);
+            let item = match system {
+                60 => format!("CAST({column} AS decimal(19, 4)) AS {column}"),
+                122 => format!("CAST({column} AS decimal(10, 4)) AS {column}"),
+                // The server knows all code pages.
+                35 | 167 | 175 if code_page != WINDOWS_1252 => format!("CAST({column} AS nvarchar(max)) AS {column}"),
+                _ => column.clone(),
+            };
+            // What the catalog says of a view is as old as the view.
+            let is_nullable = number(6)? != 0 || is_of == Lies::Anywhere;
+            columns.push(Column { name: name.clone(), kind, item, is_nullable });
+            if offsets && matches!(kind, Kind::DateTimeOffset(_)) {
+                let name = format!("{name}_offset");
+                let item = format!("DATEPART(TZoffset, {column}) AS {}", quoted(&name));
+                columns.push(Column { name, kind: Kind::Offset, item, is_nullable });
+            }
+        }
+        let is_double = |at: usize| columns[..at].iter().any(|before| before.name == columns[at].name);
+        if let Some(at) = (0..columns.len()).find(|at| is_double(*at)) {
+            let what = format!("has a column `{}` already, beside the one of minutes", columns[at].name);
+            return Err(Problem::new(Class::Config, &self.place, what).hint("set `offsets = false` in the source"));
+        }
+        Ok((columns, is_masked))
     }
 }
 
@@ -215,14 +271,14 @@ impl Table {
         })
     }
 
-    /// What tells what is new, and whether it can be null.
-    pub(super) fn cursor(&self, name: &str) -> Result<(CursorKind, Kind, bool), Problem> {
+    /// What tells what is new.
+    pub(super) fn cursor(&self, name: &str) -> Result<(CursorKind, Kind), Problem> {
         let column = self.column(name)?;
         let kind = column.kind.cursor().ok_or_else(|| {
             Problem::new(Class::Config, &self.quoted, format!("column `{name}` cannot tell what is new"))
                 .hint("a watermark is a date, a time with its day, an integer or a rowversion")
         })?;
-        Ok((kind, column.kind, column.is_nullable))
+        Ok((kind, column.kind))
     }
 
     pub(super) fn has_index(&self, column: &str) -> bool {
@@ -289,8 +345,8 @@ mod tests {
     fn numbers_of_types_are_types() {
         assert_eq!(Kind::of(106, 106, 38, 10), Some(Kind::Decimal(38, 10)));
         assert_eq!(Kind::of(240, 128, 0, 0), Some(Kind::Bytes));
-        // Another team's type, sql_variant, json.
-        for (system, user) in [(240, 257), (98, 98), (244, 244)] {
+        // Another team's type, sql_variant, json, vector.
+        for (system, user) in [(240, 257), (98, 98), (244, 244), (165, 255)] {
             assert_eq!(Kind::of(system, user, 0, 0), None);
         }
     }

@@ -64,7 +64,7 @@ impl Part {
         if self.in_snapshot {
             session.run(statements::SNAPSHOT).await?;
         }
-        let failed = |e| problem(place, &e);
+        let failed = |e| problem(place, options.patience, &e);
         let mut stream = session.client.simple_query(self.sql.as_str()).await.map_err(failed)?;
         let other = || {
             Problem::new(Class::Drift, place, "the table changed while it was read, or a value is none of its type")

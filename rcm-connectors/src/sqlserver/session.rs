@@ -3,7 +3,8 @@
 use super::decode::{datetime, datetime2};
 use super::{Login, Options, statements};
 use chrono::NaiveDateTime;
-use futures::TryStreamExt;
+use futures::future::select_ok;
+use futures::{FutureExt, TryStreamExt};
 use rcm_core::{Class, Problem, Secret};
 use std::time::Duration;
 use tiberius::error::{Error, IoErrorKind};
@@ -31,23 +32,25 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(options: &Options, place: &str) -> Result<Session, Problem> {
-        let patience = KNOCK.min(options.patience);
+        let knock = KNOCK.min(options.patience);
         let connected = async {
             let (mut host, mut port) = (options.host.clone(), options.port);
             for _ in 0..HOPS {
-                let line = TcpStream::connect((host.as_str(), port)).await.map_err(|e| problem(place, &e.into()))?;
-                line.set_nodelay(true).map_err(|e| problem(place, &e.into()))?;
+                let line = connect(&host, port).await.map_err(|e| not_open(place, &options.login, &e.into()))?;
+                line.set_nodelay(true).map_err(|e| not_open(place, &options.login, &e.into()))?;
                 match Client::connect(config(options, &host, port), line.compat_write()).await {
-                    // Azure SQL's gateway names the node.
-                    Err(Error::Routing { host: to, port: at }) => (host, port) = (to, at),
-                    Err(e) => return Err(problem(place, &e)),
+                    // Azure SQL's gateway names the node; an instance behind it is the node's own affair.
+                    Err(Error::Routing { host: to, port: at }) => {
+                        (host, port) = (to.split('\\').next().unwrap_or_default().to_owned(), at);
+                    }
+                    Err(e) => return Err(not_open(place, &options.login, &e)),
                     Ok(client) => return Ok(client),
                 }
             }
             Err(Problem::new(Class::Temporary, place, "the server sends us from one place to another").hint(AGAIN))
         };
-        let client = timeout(patience, connected).await.map_err(|_| silent(place, patience))??;
-        let mut session = Session { client, place: place.to_owned(), patience };
+        let client = timeout(knock, connected).await.map_err(|_| silent(place, knock))??;
+        let mut session = Session { client, place: place.to_owned(), patience: options.patience };
         session.run(statements::SETTINGS).await?;
         Ok(session)
     }
@@ -56,7 +59,7 @@ impl Session {
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), Problem> {
         let ran = async { self.client.simple_query(sql).await?.into_results().await };
         let ran = timeout(self.patience, ran).await.map_err(|_| silent(&self.place, self.patience))?;
-        ran.map(drop).map_err(|e| problem(&self.place, &e))
+        ran.map(drop).map_err(|e| problem(&self.place, self.patience, &e))
     }
 
     /// The rows of a statement, of which there are few.
@@ -71,7 +74,7 @@ impl Session {
             rows.into_row_stream().map_ok(row).try_collect().await
         };
         let asked = timeout(self.patience, asked).await.map_err(|_| silent(place, self.patience))?;
-        asked.map_err(|e| problem(place, &e))
+        asked.map_err(|e| problem(place, self.patience, &e))
     }
 
     /// The only row of a statement.
@@ -180,36 +183,81 @@ pub(super) fn silent(place: &str, patience: Duration) -> Problem {
     )
 }
 
+/// The first of a name's addresses that answers: a listener of several networks has one that does not.
+async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let addresses: Vec<_> =
+        tokio::net::lookup_host((host, port)).await?.map(|at| TcpStream::connect(at).boxed()).collect();
+    if addresses.is_empty() {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    select_ok(addresses).await.map(|(line, _)| line)
+}
+
+/// What went wrong before anybody was let in.
+fn not_open(place: &str, login: &Login, error: &Error) -> Problem {
+    let of = |what: &str, hint: &str| Problem::new(Class::Failed, place, what).hint(hint);
+    let trust = |message: &str| {
+        // rustls says what is wrong with a certificate, and no more.
+        let what = format!("no trusted connection: {}", message.split(". ").next().unwrap_or_default());
+        of(&what, "name the authority of the server's certificate in `ca_file`")
+    };
+    match (error, login) {
+        (Error::Tls(message), _) | (Error::Io { kind: IoErrorKind::InvalidData, message }, _) => trust(message),
+        (Error::Io { kind: IoErrorKind::NotFound, .. }, _) => of(
+            "no address, or no authority that could be trusted, was found",
+            "correct the `host`; name an authority in `ca_file`",
+        ),
+        (Error::Protocol(_), _) => of(
+            "no connection as it is asked for: the server may not encrypt, or speak another version",
+            "set `strict = true` for TDS 8.0, take it away for 7.4; `tls = false` only where nobody can read what passes",
+        ),
+        (Error::Server(error), Login::Token(_)) if error.code() == 18456 => of(
+            "the server refuses the token",
+            "get a new one: it must be valid until the run is over, and for this server",
+        ),
+        _ => problem(place, KNOCK, error),
+    }
+}
+
 /// What the server or the line says, in our words: its own may repeat a value.
-pub(super) fn problem(place: &str, error: &Error) -> Problem {
+pub(super) fn problem(place: &str, patience: Duration, error: &Error) -> Problem {
     let of = |class, what: &str, hint: &str| Problem::new(class, place, what).hint(hint);
     let code = match error {
         Error::Server(error) => error.code(),
-        Error::Io { kind: IoErrorKind::TimedOut, .. } => return of(Class::Temporary, "the server says nothing", AGAIN),
-        // rustls says what is wrong with a certificate, and no more.
-        Error::Io { kind: IoErrorKind::InvalidData, message } => {
-            let what = format!("no trusted connection: {}", message.split(". ").next().unwrap_or_default());
-            return of(Class::Failed, &what, "name the authority of the server's certificate in `ca_file`");
-        }
+        Error::Io { kind: IoErrorKind::TimedOut, .. } => return silent(place, patience),
+        Error::Io { kind: IoErrorKind::InvalidData, .. } => return unreadable(place),
         Error::Io { kind, .. } => return of(Class::Temporary, &format!("the connection failed: {kind}"), AGAIN),
-        Error::Tls(message) => {
-            let what = format!("no trusted connection: {}", message.split(". ").next().unwrap_or_default());
-            return of(Class::Failed, &what, "name the authority of the server's certificate in `ca_file`");
-        }
         _ => return unreadable(place),
     };
     match code {
         18456 | 18452 | 18486 | 18487 | 18488 => {
             of(Class::Failed, "the server refuses the login", "correct user and password of the source")
         }
-        4060 => {
-            of(Class::Config, "the server has no such database, or not for this login", "correct the source's database")
-        }
-        208 => of(Class::Config, "there is no such table", "correct tablename in load_config.csv"),
+        4060 => of(
+            Class::Config,
+            "the server has no such database, or not for this login",
+            "correct the source's database; if it was right before, run again: it may be moving",
+        ),
+        208 | 4413 => of(
+            Class::Config,
+            "there is no such table, or a view reads what is gone",
+            "correct tablename in load_config.csv, or the view",
+        ),
         207 => of(Class::Drift, "a column is gone", AGAIN),
         229 | 230 | 262 | 297 | 300 | 916 => {
             of(Class::Failed, "the login may not read all of it", "grant SELECT to the login")
         }
+        978 => {
+            of(Class::Failed, "this copy answers only who says that it reads", "set `readonly = true` in the source")
+        }
+        40615 | 40914 => {
+            of(Class::Failed, "a firewall of the server keeps us out", "allow this machine's address on the server")
+        }
+        3951 | 3952 | 3964 | 41332 => of(
+            Class::Failed,
+            "a database does not allow the snapshot",
+            "run again; if it happens again, read a copy of the table",
+        ),
         // Deadlocks, locks, snapshots that broke, memory; the server or its database going away, and what Azure says when it
         // has too much to do.
         1204
@@ -218,8 +266,14 @@ pub(super) fn problem(place: &str, error: &Error) -> Problem {
         | 3950..=3967
         | 596
         | 601
+        | 615
         | 701
         | 802
+        | 921
+        | 922
+        | 927
+        | 976
+        | 982
         | 983
         | 8628
         | 8645
@@ -234,6 +288,9 @@ pub(super) fn problem(place: &str, error: &Error) -> Problem {
         | 40501
         | 40540
         | 40613
+        | 41301
+        | 41305
+        | 41325
         | 42108
         | 42109
         | 49918

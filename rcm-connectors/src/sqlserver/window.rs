@@ -20,7 +20,9 @@ pub(super) struct Instant {
     upper: DateTime<Utc>,
     /// The same as the wall clock shows it.
     local: NaiveDateTime,
-    /// The lowest rowversion that may still be uncommitted; none where the server does not say.
+    /// Whether somebody is writing since then.
+    is_held: bool,
+    /// The lowest rowversion that may still be uncommitted; none where the server does not say, or says it of another one.
     active: Option<u64>,
 }
 
@@ -59,15 +61,26 @@ impl Session {
             Err(problem) => return Err(problem),
         };
         let settle = TimeDelta::from_std(options.settle).unwrap_or(TimeDelta::MAX);
-        let age = writing.map_or(TimeDelta::zero(), |since| wall - since + ROUNDED).max(settle);
+        // The row of a writer may carry an instant before its transaction began, by as much as one that is over. Both clocks are
+        // walls: where the writer began later than it is now, an hour was set back meanwhile.
+        let since = writing.map(|since| if since > wall { since - TimeDelta::hours(1) } else { since });
+        let age = since.map_or(settle, |since| (wall - since).checked_add(&settle).unwrap_or(settle) + ROUNDED);
+        let is_held = age > settle + ROUNDED;
         let active = match self.row(statements::ACTIVE, &[]).await {
             Ok(row) => Some(row.rowversion(0)?),
             Err(problem) if problem.class != Class::Temporary => None,
             Err(problem) => return Err(problem),
         };
+        // A copy does not know which transactions are open where it is copied from.
+        let is_copy = match self.row(statements::UPDATEABILITY, &[]).await {
+            Ok(row) => row.text(0)? == "READ_ONLY",
+            Err(problem) if problem.class != Class::Temporary => false,
+            Err(problem) => return Err(problem),
+        };
+        let active = active.filter(|_| !is_copy);
         let before = |at: NaiveDateTime| at.checked_sub_signed(age).unwrap_or(NaiveDateTime::MIN);
         let (upper, local) = (before(now).and_utc(), before(local_now));
-        Ok(Instant { now: now.and_utc(), local_now, upper, local, active })
+        Ok(Instant { now: now.and_utc(), local_now, upper, local, is_held, active })
     }
 
     /// Whether rows lie ahead of the clock: dated wrongly, or meant in another zone. They are read when it gets there. Without
@@ -78,7 +91,7 @@ impl Session {
         cursor: &str,
         instant: &Instant,
     ) -> Result<Option<String>, Problem> {
-        let (kind, column, _) = table.cursor(cursor)?;
+        let (kind, column) = table.cursor(cursor)?;
         let Some(ahead) = instant.ahead(kind).filter(|_| table.has_index(cursor)) else { return Ok(None) };
         let condition = format!("{} > {}", quoted(cursor), literal(&ahead, column));
         let rows = self.rows(&statements::any(&table.quoted, &condition), &[]).await?;
@@ -105,7 +118,7 @@ impl Instant {
     /// That somebody has been writing for long.
     pub(super) fn waits(&self) -> Option<String> {
         let minutes = (self.now - self.upper).num_minutes();
-        (self.now - self.upper > LONG).then(|| {
+        (self.is_held && self.now - self.upper > LONG).then(|| {
             format!("the window ends {minutes} minutes ago: a transaction has been writing since then; what is later waits for it")
         })
     }
@@ -129,7 +142,7 @@ impl Instant {
             CursorKind::Integer => None,
             CursorKind::RowVersion => Some(Watermark::RowVersion(self.active.ok_or_else(|| {
                 Problem::new(Class::Config, "", "the server does not tell which rowversions are committed")
-                    .hint("take another column for the watermark")
+                    .hint("take another column for the watermark, or read the database that is written to, not a copy")
             })?)),
         };
         let lower = window.lower(kind)?;
@@ -155,18 +168,19 @@ impl Instant {
     }
 }
 
-/// What cannot be compared is in every window. None: all rows are.
-pub(super) fn filter(cursor: &str, column: Kind, is_nullable: bool, (lower, upper): Bounds) -> Option<String> {
+/// What cannot be compared is in every window; of a column without nulls the server knows that there is none. None: all rows are.
+pub(super) fn filter(cursor: &str, column: Kind, (lower, upper): Bounds) -> Option<String> {
     let name = quoted(cursor);
     let bound = |sign: &str, at: Option<Watermark>| at.map(|at| format!("{name} {sign} {}", literal(&at, column)));
     let within: Vec<String> = [bound(">=", lower), bound("<", upper)].into_iter().flatten().collect();
-    let null = if is_nullable { format!(" OR {name} IS NULL") } else { String::new() };
-    (!within.is_empty()).then(|| within.join(" AND ") + &null)
+    (!within.is_empty()).then(|| format!("{} OR {name} IS NULL", within.join(" AND ")))
 }
 
 /// A point in the column's own type, rounded down to what that holds.
 fn literal(at: &Watermark, column: Kind) -> String {
     let at = match at {
+        // A number that is longer than an int would be a decimal.
+        Watermark::Integer(at) if i32::try_from(*at).is_err() => return format!("CAST({at} AS bigint)"),
         Watermark::Integer(at) => return at.to_string(),
         Watermark::RowVersion(at) => return format!("0x{at:016X}"),
         Watermark::Date(day) => day.and_time(NaiveTime::MIN),
@@ -253,8 +267,9 @@ mod tests {
     #[test]
     fn rows_without_a_cursor_are_in_every_window() {
         let bounds = (Some(Watermark::Integer(5)), None);
-        assert_eq!(filter("a", Kind::Int, true, bounds).unwrap(), "[a] >= 5 OR [a] IS NULL");
-        assert_eq!(filter("a", Kind::Int, false, bounds).unwrap(), "[a] >= 5");
-        assert_eq!(filter("a", Kind::Int, true, (None, None)), None);
+        assert_eq!(filter("a", Kind::Int, bounds).unwrap(), "[a] >= 5 OR [a] IS NULL");
+        assert_eq!(filter("a", Kind::Int, (None, None)), None);
+        let far = (None, Some(Watermark::Integer(-3_000_000_000)));
+        assert_eq!(filter("a", Kind::BigInt, far).unwrap(), "[a] < CAST(-3000000000 AS bigint) OR [a] IS NULL");
     }
 }

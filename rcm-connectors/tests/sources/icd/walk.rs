@@ -5,7 +5,7 @@ use crate::components::Authority;
 use crate::web::http::Server;
 use crate::web::who::{Parent, Size, Tree, Who};
 use crate::{shown, wait, whole};
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use rcm_connectors::icd::Options;
 use rcm_core::{Class, Source};
 use std::collections::BTreeSet;

@@ -65,6 +65,7 @@ fn what_a_server_says_is_worth_another_try_or_not() {
             (40613, Class::Temporary),
             (49918, Class::Temporary),
             (208, Class::Config),
+            (3952, Class::Failed),
             (50000, Class::Failed),
         ] {
             // At once, and behind some rows.

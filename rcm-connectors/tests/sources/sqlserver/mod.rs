@@ -4,6 +4,7 @@
 mod clients;
 mod contract;
 mod faults;
+mod kinds;
 mod protocol;
 mod shapes;
 mod types;

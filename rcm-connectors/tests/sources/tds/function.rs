@@ -42,6 +42,16 @@ impl Translator<'_> {
             ("GETDATE", []) => Typed::new("tds.local_now()", Type::DateTime2(7)).to(&Type::DateTime)?,
             ("SCHEMA_NAME", []) => Typed::value(Type::NVarChar(Some(128)), Cell::Text("dbo".into())),
             ("ROWCOUNT_BIG", []) => Typed::value(Type::BigInt, Cell::Int(self.catalog.row_count as i64)),
+            ("HAS_PERMS_BY_NAME", [_, _, Typed { value: Some(Cell::Text(permission)), .. }])
+                if permission == "UNMASK" =>
+            {
+                Typed::new("(SELECT unmask FROM tds.settings)", Type::Int)
+            }
+            ("DATABASEPROPERTYEX", [_, Typed { value: Some(Cell::Text(property)), .. }])
+                if property == "Updateability" =>
+            {
+                Typed::new("(SELECT updateability FROM tds.settings)", Type::NVarChar(Some(128)))
+            }
             ("DB_ID", []) => Typed::value(Type::Int, Cell::Int(5)),
             // Of the two collations that there are, and null of what has none.
             ("COLLATIONPROPERTY", [of, Typed { value: Some(Cell::Text(property)), .. }]) if property == "CodePage" => {

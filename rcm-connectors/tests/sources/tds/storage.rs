@@ -48,11 +48,14 @@ CREATE TYPE tds.offset_time AS (ticks bigint, minutes smallint);
 CREATE SEQUENCE tds.rowversion START 2000;
 SELECT nextval('tds.rowversion');
 CREATE TABLE tds.objects (object_id integer GENERATED ALWAYS AS IDENTITY (START 245575913 INCREMENT 16) PRIMARY KEY,
-    schema_name text COLLATE tds.ci NOT NULL, name text COLLATE tds.ci NOT NULL, UNIQUE (schema_name, name));
+    schema_name text COLLATE tds.ci NOT NULL, name text COLLATE tds.ci NOT NULL,
+    type character(2) NOT NULL DEFAULT 'U', is_external smallint NOT NULL DEFAULT 0, is_memory_optimized smallint NOT NULL DEFAULT 0,
+    UNIQUE (schema_name, name));
+CREATE TABLE tds.policies (target_object_id integer NOT NULL);
 CREATE TABLE tds.columns (schema_name text COLLATE tds.ci NOT NULL, table_name text COLLATE tds.ci NOT NULL, name text COLLATE tds.ci NOT NULL,
     column_id integer NOT NULL, type text NOT NULL, type_name text NOT NULL, max_length smallint NOT NULL,
     precision smallint NOT NULL, scale smallint NOT NULL, nullable boolean NOT NULL, is_identity boolean NOT NULL,
-    code_page integer NOT NULL DEFAULT 1252, PRIMARY KEY (schema_name, table_name, name));
+    code_page integer NOT NULL DEFAULT 1252, is_masked smallint NOT NULL DEFAULT 0, encryption_type integer, PRIMARY KEY (schema_name, table_name, name));
 CREATE TABLE tds.indexes (schema_name text COLLATE tds.ci NOT NULL, table_name text COLLATE tds.ci NOT NULL, index_id integer NOT NULL, name text COLLATE tds.ci NOT NULL,
     is_unique boolean NOT NULL, is_primary_key boolean NOT NULL, PRIMARY KEY (schema_name, table_name, index_id));
 CREATE TABLE tds.index_columns (schema_name text COLLATE tds.ci NOT NULL, table_name text COLLATE tds.ci NOT NULL, index_id integer NOT NULL,
@@ -120,8 +123,8 @@ BEGIN
     RETURN int8send(least(newest, lowest) + 1);
 END $$;
 
-CREATE TABLE tds.settings (snapshots smallint NOT NULL, versions smallint NOT NULL);
-INSERT INTO tds.settings VALUES (1, 1);
+CREATE TABLE tds.settings (snapshots smallint NOT NULL, versions smallint NOT NULL, unmask integer NOT NULL, updateability text NOT NULL);
+INSERT INTO tds.settings VALUES (1, 1, 0, 'READ_WRITE');
 CREATE VIEW sys.databases AS SELECT current_database()::text COLLATE tds.ci AS name, 5 AS database_id,
     snapshots AS snapshot_isolation_state, versions AS is_read_committed_snapshot_on FROM tds.settings;
 CREATE VIEW sys.dm_tran_active_transactions AS SELECT pid::bigint AS transaction_id, tds.ticks(xact_start::timestamp) AS transaction_begin_time
@@ -131,20 +134,22 @@ CREATE VIEW sys.dm_tran_database_transactions AS SELECT pid::bigint AS transacti
     FROM pg_stat_activity WHERE xact_start IS NOT NULL AND datname = current_database();
 CREATE VIEW sys.schemas AS SELECT name COLLATE tds.ci AS name, n AS schema_id FROM (VALUES ('dbo', 1), ('sys', 4), ('INFORMATION_SCHEMA', 3)) AS s (name, n)
     UNION ALL SELECT DISTINCT schema_name, 5 FROM tds.objects WHERE schema_name NOT IN ('dbo', 'sys', 'INFORMATION_SCHEMA');
-CREATE VIEW sys.tables AS SELECT o.name, o.object_id, s.schema_id::integer AS schema_id, 'U '::character(2) AS type,
-    0::smallint AS is_ms_shipped, 0::smallint AS temporal_type
+CREATE VIEW sys.tables AS SELECT o.name, o.object_id, s.schema_id::integer AS schema_id, o.type,
+    0::smallint AS is_ms_shipped, 0::smallint AS temporal_type, o.is_external, o.is_memory_optimized
     FROM tds.objects AS o JOIN sys.schemas AS s ON s.name = o.schema_name;
 CREATE VIEW sys.objects AS SELECT * FROM sys.tables;
+CREATE VIEW sys.security_policies AS SELECT 1 AS object_id, 1::smallint AS is_enabled;
+CREATE VIEW sys.security_predicates AS SELECT 1 AS object_id, target_object_id, 0 AS predicate_type FROM tds.policies;
 CREATE VIEW sys.types AS SELECT name, system_type_id, user_type_id, 4 AS schema_id FROM tds.types;
 CREATE VIEW sys.columns AS SELECT o.object_id, c.name, c.column_id, t.system_type_id, t.user_type_id, c.max_length,
     c.precision, c.scale, c.nullable::integer::smallint AS is_nullable, c.is_identity::integer::smallint AS is_identity,
-    0::smallint AS is_computed, CASE WHEN c.type_name !~ 'char|text' THEN NULL WHEN c.code_page = 437 THEN 'SQL_Latin1_General_CP437_CI_AS'
+    0::smallint AS is_computed, 0::smallint AS is_hidden, c.is_masked, c.encryption_type, CASE WHEN c.type_name !~ 'char|text' THEN NULL WHEN c.code_page = 437 THEN 'SQL_Latin1_General_CP437_CI_AS'
         ELSE 'SQL_Latin1_General_CP1_CI_AS' END AS collation_name
     FROM tds.columns AS c JOIN tds.objects AS o ON o.schema_name = c.schema_name AND o.name = c.table_name
     JOIN tds.types AS t ON t.name = c.type_name COLLATE tds.ci;
 CREATE VIEW sys.indexes AS SELECT o.object_id, i.name, i.index_id, CASE i.index_id WHEN 1 THEN 1 ELSE 2 END::smallint AS type,
     i.is_unique::integer::smallint AS is_unique, i.is_primary_key::integer::smallint AS is_primary_key,
-    0::smallint AS is_disabled, 0::smallint AS has_filter
+    0::smallint AS is_disabled, 0::smallint AS is_hypothetical, 0::smallint AS has_filter
     FROM tds.indexes AS i JOIN tds.objects AS o ON o.schema_name = i.schema_name AND o.name = i.table_name;
 CREATE VIEW sys.index_columns AS SELECT o.object_id, i.index_id, i.key_ordinal AS index_column_id, c.column_id,
     i.key_ordinal::smallint AS key_ordinal, i.is_descending::integer::smallint AS is_descending_key,
@@ -165,7 +170,9 @@ CREATE VIEW "INFORMATION_SCHEMA"."COLUMNS" AS SELECT current_database()::text AS
 "#;
 
 /// The columns of the views above, as `catalog` tells those of tables.
-pub(crate) const VIEWS: [(&str, &str, &str); 12] = [
+pub(crate) const VIEWS: [(&str, &str, &str); 14] = [
+    ("sys", "security_policies", "object_id int, is_enabled bit"),
+    ("sys", "security_predicates", "object_id int, target_object_id int, predicate_type int"),
     (
         "sys",
         "databases",
@@ -181,25 +188,28 @@ pub(crate) const VIEWS: [(&str, &str, &str); 12] = [
     (
         "sys",
         "tables",
-        "name sysname, object_id int, schema_id int, type char(2), is_ms_shipped bit, temporal_type tinyint",
+        "name sysname, object_id int, schema_id int, type char(2), is_ms_shipped bit, temporal_type tinyint, is_external bit, \
+         is_memory_optimized bit",
     ),
     (
         "sys",
         "objects",
-        "name sysname, object_id int, schema_id int, type char(2), is_ms_shipped bit, temporal_type tinyint",
+        "name sysname, object_id int, schema_id int, type char(2), is_ms_shipped bit, temporal_type tinyint, is_external bit, \
+         is_memory_optimized bit",
     ),
     ("sys", "types", "name sysname, system_type_id tinyint, user_type_id int, schema_id int"),
     (
         "sys",
         "columns",
         "object_id int, name sysname, column_id int, system_type_id tinyint, user_type_id int, max_length smallint, \
-         precision tinyint, scale tinyint, is_nullable bit, is_identity bit, is_computed bit, collation_name sysname",
+         precision tinyint, scale tinyint, is_nullable bit, is_identity bit, is_computed bit, is_hidden bit, \
+         is_masked bit, encryption_type int, collation_name sysname",
     ),
     (
         "sys",
         "indexes",
         "object_id int, name sysname, index_id int, type tinyint, is_unique bit, is_primary_key bit, is_disabled bit, \
-         has_filter bit",
+         is_hypothetical bit, has_filter bit",
     ),
     (
         "sys",
