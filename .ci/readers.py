@@ -16,12 +16,14 @@ from deltalake import DeltaTable
 
 KEYS = {"departments": "hospital, department_id", "providers": "hospital, provider_id", "patients": "hospital, patient_id",
         "encounters": "hospital, encounter_id", "transactions": "hospital, transaction_id", "claims": "hospital, claim_id",
-        "cpt_codes": "cpt_code"}
+        "cpt_codes": "cpt_code", "icd_codes": "icd_code", "npi_registry": "npi"}
 DIMENSIONS = {"patient_key": "dim_patient", "provider_key": "dim_provider", "department_key": "dim_department", "cpt_code": "dim_cpt_code"}
 FACTS = {"transactions": ("transaction_key", ("amount", "paid_amount")), "encounters": ("encounter_key", ()),
          "claims": ("claim_key", ("claim_amount", "paid_amount", "deductible", "coinsurance", "copay"))}
+# Which no fact meets by a key.
+CODES = ("dim_icd_code", "dim_npi")
 KPIS = ("kpi_provider_charges", "kpi_provider_month", "kpi_department_charges", "kpi_ar_aging", "kpi_denials")
-EXPECTED_TABLES = sorted({f"{room}/{t}" for room in ("silver", "quarantine") for t in KEYS} | {f"gold/{t}" for t in DIMENSIONS.values()}
+EXPECTED_TABLES = sorted({f"{room}/{t}" for room in ("silver", "quarantine") for t in KEYS} | {f"gold/{t}" for t in (*DIMENSIONS.values(), *CODES)}
                          | {f"gold/fact_{t}" for t in FACTS} | {f"gold/{t}" for t in KPIS} | {"audit"})
 EPOCH = dt.datetime(1970, 1, 1)
 

@@ -10,7 +10,7 @@ use chrono::Duration;
 pub(crate) use mappings::csv_format;
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Location, WriteMode};
-use rcm_connectors::{postgres, sqlserver};
+use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,11 +69,17 @@ pub enum Source {
     Postgres(Box<postgres::Options>),
     /// `sqlserver`.
     SqlServer(Box<sqlserver::Options>),
+    /// `npi`: the NPPES registry.
+    Npi(Box<npi::Options>),
+    /// `icd` with a path: order files of ICD-10-CM.
+    IcdFiles(PathBuf),
+    /// `icd` with an address: the WHO's API.
+    IcdApi(Box<icd::Options>),
 }
 
 impl Source {
-    /// Whether its tables are those of a database.
-    pub fn is_database(&self) -> bool {
+    /// Whether it has tables of typed rows, as a database has; else it has files.
+    pub fn has_tables(&self) -> bool {
         !matches!(self, Source::Files(_))
     }
 }

@@ -5,6 +5,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -14,6 +15,7 @@ use futures::{StreamExt, stream};
 use rcm_connectors::lake::{DataFile, Lake, Location, Publish, TableFiles};
 use rcm_core::model::{self, quarantine_schema, silver_schema};
 use rcm_core::{Class, Problem};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -156,10 +158,12 @@ pub struct Tables {
     pub publish: u64,
     /// Why it is not the newest one.
     pub damaged: Option<Problem>,
+    /// Tables with rows.
+    filled: BTreeSet<String>,
 }
 
 impl Tables {
-    /// Opens the newest publish of a lake whose record is whole. A table without rows is left out.
+    /// Opens the newest publish of a lake whose record is whole.
     ///
     /// # Errors
     /// A lake without a publish, or storage that fails.
@@ -180,11 +184,12 @@ impl Tables {
         let (publish, damaged) = at.find(&lake).await?.ok_or_else(nothing)?;
         let failed = |e| Problem::storage("query", e);
         let context = session(&lake, &["silver", "quarantine", "gold"]).map_err(failed)?;
-        let tables = Tables { context, publish: publish.publish, damaged };
+        let mut tables = Tables { context, publish: publish.publish, damaged, filled: BTreeSet::new() };
         for (name, at) in &publish.tables {
             let files = lake.table_files(name, at.version).await?.files;
+            tables.register(&lake, name, &files).await.map_err(|e| Problem::storage(name, e))?;
             if !files.is_empty() {
-                tables.register(&lake, name, &files).await.map_err(|e| Problem::storage(name, e))?;
+                tables.filled.insert(name.replace('/', "."));
             }
         }
         Ok(tables)
@@ -196,13 +201,20 @@ impl Tables {
             Some(("quarantine", table)) => model::table(table).map(quarantine_schema),
             _ => None,
         };
-        let view = files_view(&self.context, lake, name, files, schema.as_ref()).await?;
+        let view = match (files, schema) {
+            // Nobody loads it, or nothing was wrong.
+            ([], Some(schema)) => {
+                Arc::new(MemTable::try_new(Arc::new(schema), vec![Vec::new()])?) as Arc<dyn TableProvider>
+            }
+            ([], None) => return Ok(()),
+            (files, schema) => files_view(&self.context, lake, name, files, schema.as_ref()).await?,
+        };
         self.context.register_table(name.replace('/', "."), view).map(|_| ())
     }
 
     /// Whether a table has rows.
     pub fn has(&self, name: &str) -> bool {
-        self.context.table_exist(name).unwrap_or(false)
+        self.filled.contains(name)
     }
 
     /// The answer to a query.

@@ -1,8 +1,8 @@
 //! JSON over HTTP, from services that are slow, limited, away, or say something else. Not part of the interface.
 //!
 //! A GET is repeated where another try may help: the line broke, the service has too much to do, or what came is no whole JSON.
-//! It waits as told (`Retry-After`), or twice as long as before, and never longer than four times its patience. What is not said
-//! to be JSON is not read; a redirect stays on its host, so no key goes to another one.
+//! It waits as told (`Retry-After`), or twice as long as before, and tries for four times its patience. What is not said to be JSON
+//! is not read; a redirect stays on its host, so no key goes to another one. Proxies are those of the environment.
 
 pub(crate) mod records;
 
@@ -19,11 +19,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How often something is asked for.
-const TRIES: u32 = 6;
-
-/// Before the second try.
+/// Before the second try; before no try longer than the other, if it is not told to.
 const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer at most.
 const MOST: usize = 16 << 20;
@@ -46,7 +44,7 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) enum Failed {
     /// 400, 401 or 403.
-    Refused,
+    Refused(u16),
     /// 404.
     Absent,
     /// All else.
@@ -92,23 +90,24 @@ impl Service {
 
     /// What a request is answered.
     pub(crate) async fn json(&self, request: &RequestBuilder) -> Result<Value, Failed> {
-        let until = Instant::now() + self.patience * 4;
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let (until, mut pause) = (Instant::now().checked_add(self.patience.saturating_mul(4)), PAUSE);
+        loop {
             self.take_turn().await;
-            let Some(again) = request.try_clone() else { break };
+            let again = request
+                .try_clone()
+                .ok_or_else(|| Failed::Other(self.problem(Class::Failed, "a request cannot be repeated")))?;
             let (failed, may_help, told) = match self.once(again).await {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
-            let wait = told.unwrap_or(pause);
-            if !may_help || attempt == TRIES || Instant::now() + wait > until {
+            let left = until.map_or(LONGEST, |until| until.saturating_duration_since(Instant::now()));
+            let wait = told.unwrap_or_default().max(pause);
+            if !may_help || wait >= left {
                 return Err(failed);
             }
             sleep(wait).await;
-            pause *= 2;
+            pause = (pause * 2).min(LONGEST);
         }
-        Err(Failed::Other(self.problem(Class::Failed, "a request cannot be repeated")))
     }
 
     /// Waits until the pace allows for a request.
@@ -164,10 +163,9 @@ impl Service {
     fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Once {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         match status.as_u16() {
-            // What a token service says of a client that it does not know is 400 (RFC 6749 5.2).
-            400 | 401 | 403 => (Failed::Refused, false, None),
+            code @ (400 | 401 | 403) => (Failed::Refused(code), false, None),
             404 => (Failed::Absent, false, None),
-            code @ (408 | 429 | 500..) => {
+            code @ (408 | 429 | 500 | 502..=504 | 506..) => {
                 let (failed, ..) = self.other(true, &format!("it answers with status {code}"));
                 (failed, true, header(RETRY_AFTER.as_str()).and_then(|after| waits(after, header("date"))))
             }
@@ -185,7 +183,7 @@ impl Service {
         }
         let mut cause = error.source();
         while let Some(inner) = cause {
-            if let Some(tls) = inner.downcast_ref::<rustls::Error>().filter(|tls| is_about_trust(tls)) {
+            if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
                 let problem = self.problem(Class::Failed, &format!("no trusted connection: {tls}"));
                 let hint = "name the authority of the server's certificate in `ca_file`";
                 return (Failed::Other(problem.hint(hint)), false, None);
@@ -204,15 +202,39 @@ impl Service {
 
     pub(crate) fn problem(&self, class: Class, what: &str) -> Problem {
         let hint = match class {
-            Class::Temporary => "run again later: nothing of this load was kept",
+            Class::Temporary => {
+                "run again later: nothing of this load was kept; if it lasts, look whether the address is right"
+            }
             _ => "look whether the address of the source is right, and what stands between it and rcm",
         };
         Problem::new(class, &self.place, what).hint(hint)
     }
 }
 
-fn is_about_trust(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+/// An address of a service, as it stands in a setting. What is not encrypted goes nowhere but to this machine, if nobody says
+/// otherwise; what is secret has a setting of its own.
+pub(crate) fn address(key: &str, text: &str, plain: bool) -> Result<Url, Problem> {
+    let bad = |what: &str, hint: &str| Problem::new(Class::Config, key, what).hint(hint);
+    let hint = "write it as https://HOST/PATH";
+    let url = Url::parse(text).map_err(|_| bad("is no address", hint))?;
+    let is_local = match url.host() {
+        Some(url::Host::Ipv4(host)) => host.is_loopback(),
+        Some(url::Host::Ipv6(host)) => host.is_loopback(),
+        Some(url::Host::Domain(host)) => host == "localhost",
+        None => return Err(bad("is no address of a web service", hint)),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if plain || is_local => {}
+        "http" => {
+            return Err(bad("is not encrypted", "write https://, or `tls = false` where nobody can read what passes"));
+        }
+        _ => return Err(bad("is no address of a web service", hint)),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("holds more than a host and a path", hint));
+    }
+    Ok(url)
 }
 
 /// What `Retry-After` says: seconds, or an instant by the service's own clock; none where it makes no sense.

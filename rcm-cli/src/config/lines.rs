@@ -130,7 +130,7 @@ fn one(
             false
         }
     };
-    let is_database = sources.get(source).is_some_and(Source::is_database);
+    let is_database = sources.get(source).is_some_and(Source::has_tables);
     let lag = match cell("lag") {
         "" => None,
         text => {

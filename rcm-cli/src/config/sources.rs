@@ -2,9 +2,10 @@
 
 use super::file::{DURATIONS, base, is_reference};
 use super::{Delivery, Files, Source, choose, duration};
-use rcm_connectors::{postgres, sqlserver};
-use rcm_core::Secret;
+use rcm_connectors::{icd, npi, postgres, sqlserver};
+use rcm_core::{Problem, Secret};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,13 @@ pub(super) struct Raw {
     readonly: Option<bool>,
     offsets: Option<bool>,
     filtered: Option<bool>,
+    url: Option<String>,
+    key: Option<String>,
+    token_url: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    per_second: Option<u32>,
+    tables: Option<BTreeMap<String, String>>,
     connections: Option<usize>,
     settle: Option<String>,
     patience: Option<String>,
@@ -50,19 +58,27 @@ impl Raw {
             user: all("user", &self.user),
             password: all("password", &self.password),
             token: all("token", &self.token),
+            url: all("url", &self.url),
+            key: all("key", &self.key),
+            token_url: all("token_url", &self.token_url),
+            client_id: all("client_id", &self.client_id),
+            client_secret: all("client_secret", &self.client_secret),
             ca_file: all("ca_file", &self.ca_file),
             settle: all("settle", &self.settle),
             patience: all("patience", &self.patience),
             time_zone: all("time_zone", &self.time_zone),
+            tables: self.tables.clone(),
             ..*self
         }
     }
 
     /// All settings: of which kinds, and whether it is given.
-    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 19] {
+    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 26] {
         const DATABASES: &[&str] = &["postgres", "sqlserver"];
+        const SERVICES: &[&str] = &["npi", "icd"];
+        const CONNECTED: &[&str] = &["postgres", "sqlserver", "npi", "icd"];
         [
-            (&["csv"], "path", self.path.is_some()),
+            (&["csv", "icd"], "path", self.path.is_some()),
             (&["csv"], "files", self.files.is_some()),
             (&["csv"], "delivery", self.delivery.is_some()),
             (DATABASES, "host", self.host.is_some()),
@@ -71,22 +87,29 @@ impl Raw {
             (DATABASES, "user", self.user.is_some()),
             (DATABASES, "password", self.password.is_some()),
             (&["sqlserver"], "token", self.token.is_some()),
-            (DATABASES, "ca_file", self.ca_file.is_some()),
-            (DATABASES, "tls", self.tls.is_some()),
+            (CONNECTED, "ca_file", self.ca_file.is_some()),
+            (CONNECTED, "tls", self.tls.is_some()),
             (&["sqlserver"], "strict", self.strict.is_some()),
             (&["sqlserver"], "readonly", self.readonly.is_some()),
             (&["sqlserver"], "offsets", self.offsets.is_some()),
             (&["sqlserver"], "filtered", self.filtered.is_some()),
+            (SERVICES, "url", self.url.is_some()),
+            (&["npi"], "key", self.key.is_some()),
+            (&["npi"], "tables", self.tables.is_some()),
+            (&["icd"], "token_url", self.token_url.is_some()),
+            (&["icd"], "client_id", self.client_id.is_some()),
+            (&["icd"], "client_secret", self.client_secret.is_some()),
+            (SERVICES, "per_second", self.per_second.is_some()),
             (DATABASES, "connections", self.connections.is_some()),
             (DATABASES, "settle", self.settle.is_some()),
-            (DATABASES, "patience", self.patience.is_some()),
+            (CONNECTED, "patience", self.patience.is_some()),
             (DATABASES, "time_zone", self.time_zone.is_some()),
         ]
     }
 
     /// The source, where nothing is wrong with it.
     pub(super) fn read(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
-        let kinds = ["csv", "postgres", "sqlserver"];
+        let kinds = ["csv", "postgres", "sqlserver", "npi", "icd"];
         let Some(kind) = kinds.into_iter().find(|kind| *kind == self.kind) else {
             wrong("kind", format!("source kind `{}` is not built in", self.kind), &choose(&self.kind, &kinds));
             return None;
@@ -99,8 +122,16 @@ impl Raw {
         if kind == "csv" {
             return self.files(as_written, root, wrong);
         }
+        if kind == "icd" && self.path.is_some() {
+            return self.order_files(as_written, root, wrong);
+        }
         let shared = self.shared(as_written, root, wrong);
-        Some(if kind == "postgres" { self.postgres(shared, wrong) } else { self.sqlserver(shared, wrong) })
+        Some(match kind {
+            "postgres" => self.postgres(shared, wrong),
+            "sqlserver" => self.sqlserver(shared, wrong),
+            "npi" => self.npi(shared, wrong),
+            _ => self.icd(shared, wrong),
+        })
     }
 
     fn files(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
@@ -116,11 +147,13 @@ impl Raw {
         Some(Source::Files(Files { path, files, delivery: self.delivery.unwrap_or(Delivery::File) }))
     }
 
-    /// What databases of all kinds have.
+    /// What all have that are connected to.
     fn shared(&self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Shared {
         for (key, secret, example) in [
             ("password", &as_written.password, "password = \"${env:NAME}\""),
             ("token", &as_written.token, "token = \"${env:NAME}\""),
+            ("key", &as_written.key, "key = \"${env:NAME}\""),
+            ("client_secret", &as_written.client_secret, "client_secret = \"${env:NAME}\""),
         ] {
             if secret.as_ref().is_some_and(|secret| !is_reference(secret)) {
                 let hint = format!("write {example}, and set NAME where rcm runs");
@@ -145,18 +178,13 @@ impl Raw {
             read.map_err(|e| wrong("ca_file", format!("cannot be read: {e}"), "name a file with certificates in PEM"))
                 .ok()
         });
-        Shared {
-            host: needed("host", &self.host, wrong),
-            database: needed("database", &self.database, wrong),
-            settle,
-            patience,
-            authorities,
-        }
+        Shared { settle, patience, authorities }
     }
 
     fn postgres(self, shared: Shared, wrong: Wrong<'_>) -> Source {
-        let user = needed("user", &self.user, wrong);
-        let default = postgres::Options::new(shared.host, shared.database, user);
+        let [host, database, user] = [("host", &self.host), ("database", &self.database), ("user", &self.user)]
+            .map(|(key, value)| needed(key, value, wrong));
+        let default = postgres::Options::new(host, database, user);
         Source::Postgres(Box::new(postgres::Options {
             password: self.password.map(Secret::new),
             port: self.port.unwrap_or(default.port),
@@ -188,7 +216,9 @@ impl Raw {
         if self.tls == Some(false) && self.strict == Some(true) {
             wrong("strict", "is TLS, which `tls = false` switches off".to_owned(), "take one of the two away");
         }
-        let default = sqlserver::Options::new(shared.host, shared.database, login);
+        let [host, database] =
+            [("host", &self.host), ("database", &self.database)].map(|(key, value)| needed(key, value, wrong));
+        let default = sqlserver::Options::new(host, database, login);
         Source::SqlServer(Box::new(sqlserver::Options {
             port: self.port.unwrap_or(default.port),
             plain: self.tls == Some(false),
@@ -206,10 +236,82 @@ impl Raw {
     }
 }
 
-/// What databases of all kinds have.
+impl Raw {
+    fn order_files(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
+        let of_api = [
+            ("url", self.url.is_some()),
+            ("token_url", self.token_url.is_some()),
+            ("client_id", self.client_id.is_some()),
+            ("client_secret", self.client_secret.is_some()),
+            ("per_second", self.per_second.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("patience", self.patience.is_some()),
+            ("tls", self.tls.is_some()),
+        ];
+        for (key, _) in of_api.into_iter().filter(|(_, is_given)| *is_given) {
+            wrong(key, "is of the WHO's API, and `path` of order files".to_owned(), "take one of the two away");
+        }
+        let path = base(root, as_written.path.as_deref().unwrap_or_default()).join(self.path?);
+        Some(Source::IcdFiles(path))
+    }
+
+    fn npi(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+        let default = npi::Options::default();
+        let options = npi::Options {
+            url: self.url.unwrap_or(default.url),
+            key: self.key.map(Secret::new),
+            authorities: shared.authorities,
+            per_second: pace(self.per_second, wrong).or(default.per_second),
+            patience: shared.patience.unwrap_or(default.patience),
+            plain: self.tls == Some(false),
+            tables: self.tables.unwrap_or_default(),
+            ..default
+        };
+        refused(npi::Registry::new(options.clone(), chrono::DateTime::UNIX_EPOCH).err(), wrong);
+        Source::Npi(Box::new(options))
+    }
+
+    fn icd(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+        let default = icd::Options::default();
+        let client = match (self.client_id, self.client_secret) {
+            (Some(id), Some(secret)) => Some(icd::Client { id, secret: Secret::new(secret) }),
+            (None, None) => None,
+            (id, _) => {
+                let key = if id.is_some() { "client_secret" } else { "client_id" };
+                wrong(key, "is missing".to_owned(), "a client has both; a local deployment asks for none");
+                None
+            }
+        };
+        let options = icd::Options {
+            url: self.url.unwrap_or(default.url),
+            token_url: self.token_url.unwrap_or(default.token_url),
+            client,
+            authorities: shared.authorities,
+            per_second: pace(self.per_second, wrong).or(default.per_second),
+            patience: shared.patience.unwrap_or(default.patience),
+            plain: self.tls == Some(false),
+        };
+        refused(icd::Who::new(options.clone()).err(), wrong);
+        Source::IcdApi(Box::new(options))
+    }
+}
+
+/// What the connector itself says of its settings.
+fn refused(problem: Option<Problem>, wrong: Wrong<'_>) {
+    if let Some(problem) = problem {
+        wrong(&problem.place, problem.what, problem.hint.as_deref().unwrap_or_default());
+    }
+}
+
+fn pace(per_second: Option<u32>, wrong: Wrong<'_>) -> Option<u32> {
+    if per_second == Some(0) {
+        wrong("per_second", "is 0: nothing could be asked".to_owned(), "write 1 or more; 5 is the default");
+    }
+    per_second
+}
+
+/// What all have that are connected to.
 struct Shared {
-    host: String,
-    database: String,
     settle: Option<Duration>,
     patience: Option<Duration>,
     authorities: Option<String>,
@@ -227,6 +329,9 @@ pub(super) fn said(source: &Source) -> String {
     match source {
         Source::Files(files) => format!("csv {} {:?}", files.files, files.delivery),
         Source::Postgres(options) => format!("postgres {:?}", options.time_zone),
+        Source::Npi(options) => format!("npi {:?}", options.tables),
+        Source::IcdFiles(_) => "icd files".to_owned(),
+        Source::IcdApi(_) => "icd".to_owned(),
         Source::SqlServer(options) => format!("sqlserver {:?} {}", options.time_zone, options.offsets),
     }
 }

@@ -1,4 +1,4 @@
-//! `${var:NAME}` and `${env:NAME}` in configuration values.
+//! `${var:NAME}`, `${env:NAME}` and `${file:/PATH}` in configuration values.
 
 use std::collections::BTreeMap;
 
@@ -40,10 +40,19 @@ impl Vars {
             let Some(end) = rest[at..].find('}') else { return Err("`${` is never closed by `}`".to_owned()) };
             let reference = &rest[at + 2..at + end];
             let (kind, name) = reference.split_once(':').unwrap_or((reference, ""));
+            if kind == "file" {
+                out.push_str(&of_file(name)?);
+                rest = &rest[at + end + 1..];
+                continue;
+            }
             let (values, how) = match kind {
                 "var" => (&self.var, "give it with --var NAME=VALUE"),
                 "env" => (&self.env, "set it in the environment"),
-                _ => return Err(format!("`${{{reference}}}` is unknown, expected `${{var:NAME}}` or `${{env:NAME}}`")),
+                _ => {
+                    return Err(format!(
+                        "`${{{reference}}}` is unknown, expected `${{var:NAME}}`, `${{env:NAME}}` or `${{file:/PATH}}`"
+                    ));
+                }
             };
             match values.get(name) {
                 Some(value) => out.push_str(value),
@@ -59,4 +68,13 @@ impl Vars {
         }
         Ok(out + rest)
     }
+}
+
+/// What a file holds, such as a secret that an orchestrator put there, without the end of its last line.
+fn of_file(name: &str) -> Result<String, String> {
+    if !std::path::Path::new(name).is_absolute() {
+        return Err("`${file:…}` names no whole path, such as /run/secrets/NAME".to_owned());
+    }
+    let text = std::fs::read_to_string(name).map_err(|e| format!("`${{file:{name}}}` cannot be read: {}", e.kind()))?;
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
 }

@@ -1,4 +1,4 @@
-//! Steps 1 and 2 for tables of databases: what is to be read is fixed when the run is planned, and read when it lands.
+//! Steps 1 and 2 for tables of databases and services: what is to be read is fixed when the run is planned, and read when it lands.
 //!
 //! Every database is seen at one instant, all its tables together. A window begins below the watermark: rows that were read
 //! before come again. Those that are as they were then are left out, by a digest of each row at the edge of the window
@@ -9,10 +9,12 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use rcm_connectors::icd::{OrderFiles, Who};
 use rcm_connectors::lake::{Lake, ReadFile, TableState};
+use rcm_connectors::npi::Registry;
 use rcm_connectors::postgres::Postgres;
 use rcm_connectors::sqlserver::SqlServer;
 use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
@@ -76,10 +78,11 @@ impl Databases {
         edge: Option<&String>,
         is_rebuilt: bool,
         as_of: &str,
+        clock: DateTime<Utc>,
     ) -> Option<Result<PlannedRead, Problem>> {
-        let source = project.sources.get(&line.source).filter(|source| source.is_database())?;
+        let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
         if !self.0.contains_key(&line.source) {
-            let database = tried(async || now(source).await).await;
+            let database = tried(async || now(source, clock).await).await;
             self.0.insert(line.source.clone(), database);
         }
         let name = line.name();
@@ -97,11 +100,14 @@ impl Databases {
     }
 }
 
-/// A database as it is now.
-async fn now(source: &Configured) -> Result<Box<dyn Source>, Problem> {
+/// A database, or a service, as it is now.
+async fn now(source: &Configured, clock: DateTime<Utc>) -> Result<Box<dyn Source>, Problem> {
     Ok(match source {
         Configured::Postgres(options) => Box::new(Postgres::new((**options).clone()).at_one_instant().await?),
         Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),
+        Configured::Npi(options) => Box::new(Registry::new((**options).clone(), clock)?),
+        Configured::IcdFiles(folder) => Box::new(OrderFiles::new(folder)),
+        Configured::IcdApi(options) => Box::new(Who::new((**options).clone())?),
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })
 }

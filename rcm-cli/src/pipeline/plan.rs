@@ -176,7 +176,7 @@ pub(super) async fn make<'a>(
                 Ok((files, known)) => PlannedLoad { files, known, ..nothing },
                 Err(problem) => PlannedLoad { problem: Some(problem), ..nothing },
             },
-            Some(Source::Postgres(_) | Source::SqlServer(_)) => nothing,
+            Some(_) => nothing,
             None => {
                 let what = format!("source `{}` is not configured", line.source);
                 PlannedLoad { problem: Some(Problem::new(Class::Config, line.name(), what)), ..nothing }
@@ -197,7 +197,7 @@ pub(super) async fn make<'a>(
             load.known = 1;
             continue;
         }
-        match databases.plan(project, line, state, edge, is_rebuilt, &as_of_text).await {
+        match databases.plan(project, line, state, edge, is_rebuilt, &as_of_text, clock.now()).await {
             None => {}
             Some(Ok(table)) => load.table = Some(table),
             Some(Err(problem)) => load.problem = Some(problem),

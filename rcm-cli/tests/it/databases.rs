@@ -238,6 +238,21 @@ fn a_database_that_fails_is_a_load_that_fails() {
     let none = with(None);
     assert_eq!((none.code, none.stderr.contains("EMR_B_PASSWORD")), (2, true), "{}", none.stderr);
 
+    // Out of a file, which may change between two runs.
+    let secret = databases.project.path("secret");
+    databases.project.edit("rcm.toml", "${env:EMR_B_PASSWORD}", &format!("${{file:{}}}", secret.display()));
+    for (text, code) in [(Some("canary-password-88\n".to_owned()), 1), (Some(format!("{PASSWORD}\r\n")), 0), (None, 2)]
+    {
+        match &text {
+            Some(text) => std::fs::write(&secret, text).unwrap(),
+            None => std::fs::remove_file(&secret).unwrap(),
+        }
+        let said = with(None);
+        assert_eq!(said.code, code, "{text:?}: {} {}", said.stdout, said.stderr);
+        assert!(!format!("{}{}", said.stdout, said.stderr).contains("canary"));
+    }
+    databases.project.edit("rcm.toml", &format!("${{file:{}}}", secret.display()), "${env:EMR_B_PASSWORD}");
+
     // A server that is away: the other hospital goes on, and another try may help.
     databases.project.edit("rcm.toml", &format!("port = {}", databases.server.port), "port = 1");
     let away = databases.run(&["run", "--as-of", "2026-07-02T00:00:00Z"]);

@@ -1,6 +1,7 @@
 //! The program and the library from outside. One binary, because each links Delta and DataFusion.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
+mod apis;
 mod append;
 mod audit;
 mod bad_config;
@@ -34,5 +35,8 @@ mod support;
 #[path = "../../../rcm-connectors/tests/sources/tds/mod.rs"]
 mod tds;
 mod watched;
+#[allow(dead_code, unused_imports, reason = "the connectors' own tests use the rest")]
+#[path = "../../../rcm-connectors/tests/sources/web/mod.rs"]
+mod web;
 
 use support::wait;

@@ -181,7 +181,8 @@ impl Project {
     /// The visible history of a table without the columns that say when it was written.
     pub(crate) fn history(&self, table: &str) -> Vec<String> {
         let columns: Vec<&str> = rcm_core::model::table(table).unwrap().columns.iter().map(|c| c.name).collect();
-        let hospital = if table == "cpt_codes" { "" } else { "hospital, " };
+        let is_shared = rcm_core::model::table(table).is_some_and(|table| !table.by_hospital);
+        let hospital = if is_shared { "" } else { "hospital, " };
         let sql =
             format!("SELECT {hospital}{}, valid_from, valid_to, is_current FROM silver.{table}", columns.join(", "));
         let mut rows = self.sql(&sql);

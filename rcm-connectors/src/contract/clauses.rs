@@ -184,6 +184,12 @@ pub(super) async fn columns(fixture: &Tried<'_>) -> Held {
         Widened::Record { column, holds } => {
             let now = source.describe(&table).await.map_err(failed(CLAUSE))?.schema;
             hold(CLAUSE, now == before && schema == before, || "columns that are the source's own change".to_owned())?;
+            let names = fixture.names();
+            let rows = |got: &Got| {
+                let of = |batch| fixture.ids(batch).into_iter().zip(text(batch, names.note)).collect::<Vec<_>>();
+                got.batches.iter().flat_map(of).collect::<Vec<_>>()
+            };
+            hold(CLAUSE, rows(&was) == rows(&after), || "other fields change with one that is new".to_owned())?;
             let said =
                 |got: &Got| got.batches.iter().flat_map(|batch| text(batch, column)).flatten().collect::<String>();
             let (was, is) = (said(&was), said(&after));
@@ -197,6 +203,8 @@ pub(super) async fn columns(fixture: &Tried<'_>) -> Held {
 pub(super) async fn timeless(fixture: &Tried<'_>) -> Held {
     const CLAUSE: &str = "state";
     let (source, table) = (fixture.source(), fixture.create(None).await);
+    let nothing = fixture.read(&*source, &table, Window::Whole).await.map_err(failed("empty"))?;
+    hold("empty", nothing.ids.is_empty(), || format!("an empty table has {:?}", nothing.ids))?;
     fixture.insert(&table, &[row("a", None)]).await;
     let described = source.describe(&table).await.map_err(failed(CLAUSE))?;
     hold(CLAUSE, described.cursors.is_empty(), || "it names a cursor that its fixture does not know".to_owned())?;

@@ -9,10 +9,11 @@ use chrono::{Days, NaiveDate};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use rcm_core::{Class, Described, Problem, Reading, Source, Wanted, Watermark};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The only table: all releases side by side.
+/// All releases side by side.
 const TABLE: &str = "icd10cm";
 
 const MONTHS: [&str; 12] = [
@@ -32,7 +33,7 @@ const MONTHS: [&str; 12] = [
 
 /// A folder of order files, as they come out of CMS's zips: `icd10cm_order_2026.txt`, `icd10cm-order-April-2026.txt`.
 ///
-/// The table `icd10cm` has a row for each code of each release. A release is in force from 1 October of the year before the one
+/// The table `icd10cm` has a row for each code of each release; a release by itself is a table too: `2026`, `2026-04`. A release is in force from 1 October of the year before the one
 /// that names it, or from the first of the month in its name, until the next one that is there begins, and at most until 30
 /// September.
 ///
@@ -77,16 +78,30 @@ impl OrderFiles {
 
     /// The releases that are there, the oldest first.
     fn releases(&self, table: &str) -> Result<Vec<Release>, Problem> {
-        if table != TABLE {
-            return Err(Problem::new(Class::Config, table, "there is no such table").hint(format!("write `{TABLE}`")));
-        }
         let place = self.folder.display().to_string();
         let entries = std::fs::read_dir(&self.folder).map_err(|e| {
             Problem::new(Class::Config, &place, format!("cannot be read: {e}"))
                 .hint("name the folder of the order files")
         })?;
-        let mut releases: Vec<Release> = entries.flatten().filter_map(|entry| release(&entry.path())).collect();
-        releases.sort_by_key(|release| release.from);
+        let mut releases = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|e| Problem::storage(&place, e))?.path();
+            match release(&path) {
+                Some(release) => releases.push(release),
+                None if is_like_one(&path) => {
+                    let what = "is named like an order file, but not by the release that it is";
+                    return Err(Problem::new(Class::Config, path.display().to_string(), what)
+                        .hint("name it icd10cm_order_YEAR.txt, or icd10cm_order_MONTH_YEAR.txt"));
+                }
+                None => {}
+            }
+        }
+        releases.sort_by(|a, b| (a.from, &a.path).cmp(&(b.from, &b.path)));
+        if let Some(pair) = releases.windows(2).find(|pair| pair[0].from == pair[1].from) {
+            let what = format!("is the same release as {}", pair[0].path.display());
+            return Err(Problem::new(Class::Config, pair[1].path.display().to_string(), what)
+                .hint("take one of the two away; that of April is named icd10cm_order_April_YEAR.txt"));
+        }
         for at in 1..releases.len() {
             let before = releases[at].from.checked_sub_days(Days::new(1)).unwrap_or(releases[at].from);
             releases[at - 1].to = releases[at - 1].to.min(before);
@@ -95,25 +110,39 @@ impl OrderFiles {
             let hint = "put the order files of CMS there, unpacked: icd10cm_order_2026.txt";
             return Err(Problem::new(Class::Config, place, "holds no order file of ICD-10-CM").hint(hint));
         }
+        let known: Vec<String> = releases.iter().map(|release| release.name.clone()).collect();
+        releases.retain(|release| table == TABLE || release.name == table);
+        if releases.is_empty() {
+            let hint = format!("write `{TABLE}` for all releases, or one of {}", known.join(", "));
+            return Err(Problem::new(Class::Config, table, "there is no such table").hint(hint));
+        }
         Ok(releases)
     }
 }
 
-/// Of a file's name; none of what is no order file. The addenda have other names.
+/// An order file by its beginning, and no addendum.
+fn is_like_one(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase().replace('_', "-");
+    name.starts_with("icd10cm-order") && name.ends_with(".txt") && !name.contains("addenda")
+}
+
+/// Of a file's name, with a month or its first three letters, and perhaps a day; none of what is no order file.
 fn release(path: &Path) -> Option<Release> {
     let name = path.file_name()?.to_str()?.to_lowercase();
     let stem = name.strip_suffix(".txt")?.replace('_', "-");
-    let mut parts = stem.strip_prefix("icd10cm-order-")?.split('-');
-    let (first, second) = (parts.next()?, parts.next());
-    let (month, year) = match (MONTHS.iter().position(|month| *month == first), second) {
-        (Some(month), Some(year)) => (Some(month as u32 + 1), year),
-        (None, None) => (None, first),
+    let parts: Vec<&str> = stem.strip_prefix("icd10cm-order-")?.split('-').collect();
+    let month_of =
+        |text: &str| MONTHS.iter().position(|month| *month == text || month[..3] == *text).map(|at| at as u32 + 1);
+    let (month, day, year) = match parts.as_slice() {
+        [year] => (None, 1, *year),
+        [month, year] => (Some(month_of(month)?), 1, *year),
+        [month, day, year] => (Some(month_of(month)?), day.parse().ok()?, *year),
         _ => return None,
     };
     let year: i32 = year.parse().ok().filter(|year| (2000..2200).contains(year))?;
     let from = match month {
         None => NaiveDate::from_ymd_opt(year - 1, 10, 1)?,
-        Some(month) => NaiveDate::from_ymd_opt(if month >= 10 { year - 1 } else { year }, month, 1)?,
+        Some(month) => NaiveDate::from_ymd_opt(if month >= 10 { year - 1 } else { year }, month, day)?,
     };
     let name = month.map_or(year.to_string(), |month| format!("{year}-{month:02}"));
     Some(Release { path: path.to_owned(), name, from, to: NaiveDate::from_ymd_opt(year, 9, 30)? })
@@ -175,17 +204,25 @@ fn schema() -> SchemaRef {
 fn rows(release: &Release) -> Result<RecordBatch, Problem> {
     let place = release.path.display().to_string();
     let bytes = std::fs::read(&release.path).map_err(|e| Problem::storage(&place, e))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let told = |place: String, what: &str| {
+        Problem::new(Class::Failed, place, what).hint("take the file `icd10cm_order_…` out of CMS's zip as it is")
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| told(place.clone(), "is no text in ASCII or UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut known = HashSet::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        lines.push(Line::parse(line).ok_or_else(|| {
-            let what = "is no line of an order file: expected an order number, a code, 0 or 1, and two descriptions";
-            Problem::new(Class::Failed, format!("{place}:{}", number + 1), what)
-                .hint("take the file `icd10cm_order_…` out of CMS's zip as it is")
-        })?);
+        let place = format!("{place}:{}", number + 1);
+        let what = "is no line of an order file: expected an order number, a code, 0 or 1, and two descriptions";
+        let line = Line::parse(line).ok_or_else(|| told(place.clone(), what))?;
+        if lines.last().is_some_and(|before| before.order >= line.order) || !known.insert(line.code) {
+            return Err(told(place, "is out of order, or its code was there before: the file is not whole"));
+        }
+        lines.push(line);
     }
-    let known: std::collections::HashSet<&str> = lines.iter().map(|line| line.code).collect();
+    if lines.is_empty() {
+        return Err(told(place, "holds no code"));
+    }
     // The longest code that begins it: a placeholder stands in codes that have no header of their own.
     let parent =
         |code: &str| (3..code.len()).rev().map(|end| &code[..end]).find(|above| known.contains(above)).map(dotted);
@@ -281,6 +318,12 @@ mod tests {
         assert_eq!(of("icd10cm_order_2026.txt"), owned("2026", "2025-10-01", "2026-09-30"));
         assert_eq!(of("icd10cm-order-April-2026.txt"), owned("2026-04", "2026-04-01", "2026-09-30"));
         assert_eq!(of("ICD10CM_ORDER_2021.TXT"), owned("2021", "2020-10-01", "2021-09-30"));
+        assert_eq!(of("icd10cm-order-Jan-2021.txt"), owned("2021-01", "2021-01-01", "2021-09-30"));
+        assert_eq!(of("icd10cm-order-April-1-2026.txt"), owned("2026-04", "2026-04-01", "2026-09-30"));
+        assert!(
+            is_like_one(Path::new("icd10cm_order_2026_final.txt"))
+                && !is_like_one(Path::new("icd10cm_order_addenda_2026.txt"))
+        );
         for other in
             ["icd10cm_order_addenda_2026.txt", "icd10cm_codes_2026.txt", "icd10cm_order_2026.zip", "icd10cm_order_.txt"]
         {

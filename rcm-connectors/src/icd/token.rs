@@ -42,10 +42,16 @@ impl Tokens {
         let request = request.basic_auth(encoded(&self.client.id), Some(encoded(self.client.secret.expose())));
         let answer = self.service.json(&request).await.map_err(|failed| match failed {
             Failed::Other(problem) => problem,
-            Failed::Refused | Failed::Absent => self
+            // A client that it does not know is 400 (RFC 6749 5.2).
+            Failed::Refused(400 | 401) => self
                 .service
                 .problem(Class::Failed, "it refuses the client")
                 .hint("correct client_id and client_secret of the source"),
+            Failed::Refused(status) => self.service.problem(Class::Failed, &format!("it answers with status {status}")),
+            Failed::Absent => self
+                .service
+                .problem(Class::Failed, "gives no tokens at this address")
+                .hint("correct the `token_url` of the source"),
         })?;
         let Some(token) = answer.get("access_token").and_then(Value::as_str) else {
             return Err(self.service.problem(Class::Temporary, "it sends no token"));

@@ -4,7 +4,7 @@
 use super::token::Tokens;
 use super::whole;
 use crate::http::records::{Column, Of, batch, chosen, schema, text};
-use crate::http::{Failed, Service};
+use crate::http::{Failed, Service, address};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -20,8 +20,9 @@ use std::time::Duration;
 /// Where entities lie.
 const ROOT: &str = "/icd/release/10/";
 
-/// Entities of a batch.
+/// Entities of a batch, and bytes of them.
 const ROWS: usize = 500;
+const BYTES: usize = 8 << 20;
 
 /// How often another entity than the one that was asked for is taken for a mistake.
 const TRIES: usize = 3;
@@ -51,6 +52,8 @@ pub struct Options {
     pub per_second: Option<u32>,
     /// How long an answer may take. Default: 30 s.
     pub patience: Duration,
+    /// Without TLS, to another machine. Default: false.
+    pub plain: bool,
 }
 
 impl Default for Options {
@@ -62,6 +65,7 @@ impl Default for Options {
             authorities: None,
             per_second: Some(5),
             patience: Duration::from_secs(30),
+            plain: false,
         }
     }
 }
@@ -69,7 +73,8 @@ impl Default for Options {
 /// The API. A table is a release, such as `2019`; a row is a chapter, a block or a category. Its methods need a tokio runtime
 /// with timers and I/O.
 ///
-/// It is no snapshot: the tree is walked entity by entity, some 14,000 of them.
+/// It is no snapshot: the tree is walked entity by entity, some 14,000 of them. `block` is the innermost of blocks that lie in each
+/// other; `parent_code` leads to the others.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), rcm_core::Problem> {
@@ -103,17 +108,11 @@ impl Who {
     /// # Errors
     /// An address that is none, or authorities that are none (class `config`).
     pub fn new(options: Options) -> Result<Who, Problem> {
-        let address = |key: &str, text: &str| {
-            let bad =
-                || Problem::new(Class::Config, key, "is no address of a web service").hint("write it as https://HOST");
-            let url = Url::parse(text).map_err(|_| bad())?;
-            if ["http", "https"].contains(&url.scheme()) && url.host_str().is_some() { Ok(url) } else { Err(bad()) }
-        };
-        let base = address("url", &options.url)?;
+        let base = address("url", &options.url, options.plain)?;
         let authorities = options.authorities.as_deref();
         let service = Service::new(&base, authorities, options.patience, options.per_second)?;
         let tokens = options.client.map(|client| {
-            let url = address("token_url", &options.token_url)?;
+            let url = address("token_url", &options.token_url, options.plain)?;
             Ok::<_, Problem>(Tokens::new(
                 Service::new(&url, authorities, options.patience, options.per_second)?,
                 url,
@@ -126,10 +125,11 @@ impl Who {
 
 impl Shared {
     /// An entity by its path.
-    async fn entity(&self, place: &str, path: &str) -> Result<Value, Problem> {
-        let url = self.base.join(path).map_err(|_| self.unlike())?;
+    async fn entity(&self, place: &str, path: &str, is_root: bool) -> Result<Value, Problem> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         for _ in 0..TRIES {
-            let entity = self.ask(place, &url).await?;
+            let entity = self.ask(place, &url, is_root).await?;
             // Another one came: a page that stands in a cache, or a mistake.
             if entity.get("@id").and_then(Value::as_str).and_then(path_of).as_deref() == Some(path) {
                 return Ok(entity);
@@ -138,7 +138,7 @@ impl Shared {
         Err(Problem { place: format!("{place}: {}", self.unlike().place), ..self.unlike() })
     }
 
-    async fn ask(&self, place: &str, url: &Url) -> Result<Value, Problem> {
+    async fn ask(&self, place: &str, url: &Url, is_root: bool) -> Result<Value, Problem> {
         let mut refused = None;
         loop {
             let token = match &self.tokens {
@@ -151,20 +151,24 @@ impl Shared {
             }
             let problem = match self.service.json(&request).await {
                 Ok(entity) => return Ok(entity),
-                Err(Failed::Refused) if token.is_some() && refused.is_none() => {
+                Err(Failed::Refused(401)) if token.is_some() && refused.is_none() => {
                     refused = token;
                     continue;
                 }
-                Err(Failed::Refused) => self
+                Err(Failed::Refused(401)) => self
                     .service
-                    .problem(Class::Failed, "it refuses the token")
+                    .problem(Class::Failed, "it refuses the token, or wants one")
                     .hint("correct client_id and client_secret of the source; a local deployment asks for none"),
-                Err(Failed::Absent) => Problem::new(
-                    Class::Config,
-                    place,
-                    "there is no such table: the service does not know the release, or a code of it",
-                )
-                .hint("write a release of ICD-10, such as 2019"),
+                Err(Failed::Refused(status)) => {
+                    self.service.problem(Class::Failed, &format!("it answers with status {status}"))
+                }
+                Err(Failed::Absent) if is_root => {
+                    Problem::new(Class::Config, place, "there is no such table: the service does not know the release")
+                        .hint("write a release of ICD-10, such as 2019")
+                }
+                Err(Failed::Absent) => {
+                    self.service.problem(Class::Temporary, "it names an entity that it does not have")
+                }
                 Err(Failed::Other(problem)) => problem,
             };
             return Err(problem);
@@ -188,7 +192,7 @@ macro_rules! columns {
 
 /// Of an entity with what the walk knows of it.
 const COLUMNS: &[Column] = columns! {
-    "code" Key |r| text(r.pointer("/entity/code"));
+    "code" Key |r| text(r.get("code"));
     "class_kind" Text |r| text(r.pointer("/entity/classKind"));
     "title" Text |r| text(r.pointer("/entity/title/@value"));
     "definition" Text |r| text(r.pointer("/entity/definition/@value"));
@@ -211,6 +215,15 @@ struct Open {
     block: Option<String>,
 }
 
+/// Of a code there is an entity at the same place, which names the releases that have it.
+fn is_release(table: &str, entity: &Value) -> Result<(), Problem> {
+    if entity.get("child").is_some_and(Value::is_array) && entity.get("latestRelease").is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(Class::Config, table, "there is no such table: it is no release")
+        .hint("write a release of ICD-10, such as 2019"))
+}
+
 /// A release by its name; with a slash or anything else in it it would lead elsewhere.
 fn root(table: &str) -> Result<String, Problem> {
     let is_name =
@@ -224,7 +237,8 @@ fn root(table: &str) -> Result<String, Problem> {
 #[async_trait]
 impl Source for Who {
     async fn describe(&self, table: &str) -> Result<Described, Problem> {
-        self.0.entity(table, &root(table)?).await?;
+        let release = self.0.entity(table, &root(table)?, true).await?;
+        is_release(table, &release)?;
         Ok(Described { schema: schema(COLUMNS), key: vec!["code".to_owned()], cursors: Vec::new() })
     }
 
@@ -253,16 +267,32 @@ struct Walk {
 impl Read {
     /// The next rows; none where all were seen.
     async fn next(&self, walk: &mut Walk) -> Result<Option<RecordBatch>, Problem> {
-        let mut rows = Vec::new();
-        while rows.len() < ROWS {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < ROWS && bytes < BYTES {
             let Some(open) = walk.open.pop() else { break };
-            let entity = self.who.0.entity(&self.table, &open.path).await?;
-            let code = text(entity.get("code"));
+            let is_root = open.path == self.root;
+            let entity = self.who.0.entity(&self.table, &open.path, is_root).await?;
+            let below = format!("{}/", self.root);
+            let code = match open.path.strip_prefix(&below) {
+                None => {
+                    is_release(&self.table, &entity)?;
+                    None
+                }
+                // Its address and its code say the same.
+                Some(path) => {
+                    Some(text(entity.get("code")).filter(|code| code == path).ok_or_else(|| self.who.0.unlike())?)
+                }
+            };
             let kind = entity.get("classKind").and_then(Value::as_str).unwrap_or_default();
             let chapter = if kind == "chapter" { code.clone() } else { open.chapter.clone() };
             let block = if kind == "block" { code.clone() } else { open.block.clone() };
-            let children = entity.get("child").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let below = format!("{}/", self.root);
+            let children = match entity.get("child") {
+                None | Some(Value::Null) => &[],
+                Some(Value::Array(children)) => children.as_slice(),
+                // As the description of the API has a parent.
+                Some(child @ Value::String(_)) => std::slice::from_ref(child),
+                Some(_) => return Err(self.who.0.unlike()),
+            };
             let mut next = Vec::new();
             for child in children {
                 // Outside of the release there is none of it.
@@ -273,13 +303,12 @@ impl Read {
                     next.push(Open { path, parent: code.clone(), chapter: chapter.clone(), block: block.clone() });
                 }
             }
-            if let Some(code) = &code {
-                if *code != open.path[below.len()..] {
-                    return Err(self.who.0.unlike());
-                }
+            if let Some(code) = code {
+                let is_leaf = children.is_empty();
+                bytes += entity.to_string().len();
                 rows.push(json!({
-                    "is_leaf": children.is_empty(), "parent": open.parent, "chapter": chapter, "block": block,
-                    "release": self.table, "entity": entity,
+                    "is_leaf": is_leaf, "parent": open.parent, "chapter": chapter, "block": block,
+                    "release": self.table, "code": code, "entity": entity,
                 }));
             }
             walk.open.extend(next.into_iter().rev());

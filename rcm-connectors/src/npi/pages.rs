@@ -6,6 +6,7 @@ use crate::http::{Failed, Service};
 use rcm_core::{Class, Problem};
 use reqwest::Url;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// The greatest page.
 pub(super) const PAGE: usize = 200;
@@ -19,8 +20,8 @@ const TRIES: usize = 3;
 /// What a question finds.
 pub(super) enum Found {
     All(Vec<Value>),
-    /// More than can be had in pages.
-    TooMany,
+    /// More than can be had in pages; the numbers of those that can.
+    TooMany(Vec<String>),
 }
 
 /// Asks one question.
@@ -58,11 +59,13 @@ impl Pages<'_> {
             }
             all.truncate(skip);
             all.append(&mut page);
-            if is_last {
-                return Ok(Some(Found::All(all)));
-            }
-            if skip == DEEPEST {
-                return Ok(Some(Found::TooMany));
+            if is_last || skip == DEEPEST {
+                let numbers: Vec<String> = all.iter().map(number).collect();
+                // Who comes twice took the place of another.
+                if numbers.iter().collect::<HashSet<_>>().len() < numbers.len() {
+                    return Ok(None);
+                }
+                return Ok(Some(if is_last { Found::All(all) } else { Found::TooMany(numbers) }));
             }
             skip = (skip + self.page - 1).min(DEEPEST);
         }
@@ -84,9 +87,12 @@ impl Pages<'_> {
             Err(Failed::Other(problem)) => {
                 return Err(Problem { place: format!("{}: {}", self.place, problem.place), ..problem });
             }
-            Err(Failed::Refused) => {
+            Err(Failed::Refused(401)) if self.key.is_some() => {
                 let problem = Problem::new(Class::Failed, self.place, "the gateway refuses the key");
                 return Err(problem.hint("correct the `key` of the source"));
+            }
+            Err(Failed::Refused(status)) => {
+                return Err(self.service.problem(Class::Failed, &format!("it answers with status {status}")));
             }
             Err(Failed::Absent) => {
                 let problem = Problem::new(Class::Failed, self.place, "there is no registry at this address");
@@ -100,6 +106,10 @@ impl Pages<'_> {
             };
             let what =
                 format!("the registry refuses the question: error {}, field `{}`", told("number"), told("field"));
+            // Of those who are no longer in service it says nothing else.
+            if told("number") == "15" {
+                return Ok(Vec::new());
+            }
             let hint = "03: two letters before a *; 04, 07, 09: ask for more; 05, 06: the value; 17: the version";
             return Err(Problem::new(Class::Config, self.place, what).hint(hint));
         }

@@ -3,7 +3,8 @@
 use rcm_core::{Class, Problem};
 
 /// What may be asked.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
+    "use_first_name_alias",
     "number",
     "enumeration_type",
     "taxonomy_description",

@@ -1,4 +1,4 @@
-//! The seven tables, column by column.
+//! The tables, column by column.
 
 use super::{Column, Kind, Role, Table, Tag};
 
@@ -144,6 +144,38 @@ pub const TABLES: &[Table] = &[
             text("category", Tag::None),
             required("N1", text("description", Tag::Licensed)),
             text("status", Tag::None),
+        ],
+    },
+    Table {
+        name: "icd_codes",
+        by_hospital: false,
+        columns: &[
+            key("icd_code", Tag::None),
+            required("N1", text("description", Tag::Licensed)),
+            text("is_billable", Tag::None),
+            refers("parent_code", Tag::None),
+            text("category", Tag::None),
+            text("code_system", Tag::None),
+            text("release", Tag::None),
+        ],
+    },
+    Table {
+        name: "npi_registry",
+        by_hospital: false,
+        columns: &[
+            key("npi", Tag::None),
+            text("enumeration_type", Tag::None),
+            text("status", Tag::None),
+            text("first_name", Tag::None),
+            text("last_name", Tag::None),
+            text("organization_name", Tag::None),
+            text("credential", Tag::None),
+            text("taxonomy_code", Tag::None),
+            text("city", Tag::None),
+            text("state", Tag::None),
+            text("postal_code", Tag::None),
+            date("deactivation_date", Tag::None),
+            MODIFIED,
         ],
     },
 ];

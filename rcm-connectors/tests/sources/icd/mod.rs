@@ -23,6 +23,7 @@ fn options(server: &Server) -> Options {
         authorities: None,
         per_second: None,
         patience: Duration::from_secs(2),
+        plain: false,
     }
 }
 

@@ -44,6 +44,8 @@ fn releases_stand_side_by_side() {
             ]
         );
         assert_eq!(rows_of(&rows, &["order_number", "long_description"])[4], "00002 Made-up X990, at length");
+        assert_eq!(whole(&source, "2026-04").await.unwrap().num_rows(), 3);
+        assert_eq!(source.describe("2025").await.unwrap_err().class, Class::Config);
         // Some columns of it, and no window.
         let wanted = Wanted { table: "icd10cm".into(), columns: vec!["release".into()], window: Window::Whole };
         assert_eq!(source.open(&wanted).await.unwrap().schema().fields().len(), 1);

@@ -51,6 +51,7 @@ fn a_release_of_its_real_size() {
         let rows = whole(&source(options(&server)), "2019").await.unwrap();
         let read: Vec<String> = rows["code"].as_string::<i32>().iter().flatten().map(str::to_owned).collect();
         assert_eq!((read.len(), read.into_iter().collect()), (expected.len(), expected));
+        assert!(who.given() > 1, "no token ended");
         println!("{} codes, {} requests, {} tokens", rows.num_rows(), server.requests().len(), who.given());
     });
 }
@@ -75,7 +76,7 @@ fn what_is_not_there_is_said() {
     wait(async {
         let (_, server) = service(Tree::constructed());
         let source = source(options(&server));
-        for table in ["1900", "2019/A00", "..", "2019?x=1"] {
+        for table in ["1900", "2019/A00", "..", "2019?x=1", "A00", "A00-A09"] {
             let problem = source.describe(table).await.unwrap_err();
             assert_eq!((problem.class, problem.what.contains("no such table")), (Class::Config, true), "{problem}");
         }

@@ -30,7 +30,7 @@ struct Tables {
 impl Tables {
     fn options(&self) -> Options {
         // So small that a read that is dropped is dropped half-way, and questions must be cut.
-        Options { key: Some(Secret::new(KEY)), ..super::options(&self.server) }
+        Options { key: Some(Secret::new(KEY)), page: 100, ..super::options(&self.server) }
     }
 }
 

@@ -8,19 +8,8 @@ use crate::web::http::Server;
 use crate::web::nppes;
 pub(crate) use faults::judge;
 use rcm_connectors::npi::{Options, Registry};
-use rcm_core::Clock;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// The machine's.
-pub(crate) struct Now;
-
-impl Clock for Now {
-    fn now(&self) -> chrono::DateTime<chrono::Utc> {
-        chrono::Utc::now()
-    }
-}
 
 /// A question that finds all who are made up.
 const ALL: &str = "taxonomy_description=Made-up*";
@@ -31,7 +20,7 @@ fn options(server: &Server) -> Options {
 }
 
 fn source(options: Options) -> Registry {
-    Registry::new(options, Arc::new(Now)).unwrap()
+    Registry::new(options, chrono::Utc::now()).unwrap()
 }
 
 fn numbers(registry: &nppes::Registry) -> BTreeSet<String> {

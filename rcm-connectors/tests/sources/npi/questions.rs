@@ -1,7 +1,7 @@
 //! Questions that find much, pages that move, errors that come with 200, and both shapes of records.
 
 use super::{ALL, numbers, options, source};
-use crate::web::http::{Handler, Request, Server};
+use crate::web::http::{Handler, Request, Response, Server};
 use crate::web::nppes::{Provider, Registry, Shape};
 use crate::{wait, whole};
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -45,9 +45,17 @@ fn before(nth: usize, registry: &Registry, act: impl Fn(&Registry) + Send + Sync
 fn rows_that_move_from_page_to_page_are_neither_lost_nor_doubled() {
     wait(async {
         // One goes away in front, one comes in front, one changes and goes to the end; while the fourth page is asked for.
-        let acts: [fn(&Registry); 3] = [
+        let acts: [fn(&Registry); 4] = [
             |registry| registry.remove(&registry.providers()[3].number),
             |registry| registry.insert(2, Provider::made_up(9, 900)),
+            // Two that change places over the edges of pages.
+            |registry| {
+                let (one, other) = (registry.providers()[4].clone(), registry.providers()[41].clone());
+                registry.remove(&one.number);
+                registry.remove(&other.number);
+                registry.insert(4, other);
+                registry.insert(41, one);
+            },
             |registry| {
                 let moved = registry.providers()[12].clone();
                 registry.remove(&moved.number);
@@ -83,7 +91,14 @@ fn errors_come_with_200() {
             assert_eq!(problem.class, Class::Config, "{problem}");
             assert!(problem.what.contains(&format!("error {number}")), "{table}: {problem}");
         }
-        // Nobody is no error.
+        // Who is no longer in service is nobody, and so is nobody.
+        let gone = Server::plain(Arc::new(|_: &Request| {
+            let what = "Our public registry does not display provider information about NPIs that are not in service.";
+            Response::json(
+                &serde_json::json!({ "Errors": [{ "description": what, "field": "number", "number": "15" }] }),
+            )
+        }));
+        assert_eq!(whole(&source(options(&gone)), "number=1234567893").await.unwrap().num_rows(), 0);
         let nobody = whole(&source(options(&server)), "number=1234567893").await;
         assert_eq!(nobody.unwrap().num_rows(), 0);
     });

@@ -123,8 +123,16 @@ impl Fault {
             Fault::Limited(RetryAfter::Date(-3600)),
             Fault::LimitedSilently,
         ];
-        let absurd =
-            ["31536000000", "-5", "soon", "", "1e3", "99999999999999999999999", "Thu, 32 Foo 2026 25:61:00 GMT"];
+        let absurd = [
+            "31536000000",
+            "9999999999999999999",
+            "-5",
+            "soon",
+            "",
+            "1e3",
+            "99999999999999999999999",
+            "Thu, 32 Foo 2026 25:61:00 GMT",
+        ];
         all.extend(absurd.map(|absurd| Fault::Limited(RetryAfter::Absurd(absurd))));
         all.extend([500, 502, 503, 504].map(Fault::Status));
         all.extend([

@@ -191,6 +191,7 @@ async fn ended(line: &mut impl Line, end: End) -> io::Result<bool> {
 fn head(answer: &Response, framing: Framing, then: Then) -> String {
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     let mut line = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
+    line("Date", &chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string());
     answer.headers.iter().for_each(|(name, value)| line(name, value));
     match framing {
         Framing::Length => line("Content-Length", &answer.body.len().to_string()),

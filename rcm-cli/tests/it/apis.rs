@@ -1,0 +1,186 @@
+//! NPI and ICD codes out of services on loopback, and ICD-10-CM out of order files: in silver and gold, with history.
+
+use crate::support::{DAY1, Project, Said, said as run};
+use crate::web::http::Server;
+use crate::web::nppes::{Registry, Shape};
+use crate::web::who::{Tree, Who};
+use std::process::Command;
+
+const NPI: &str = "
+[tables.npi_registry]
+source = \"providers\"
+on_drift = \"evolve\"
+[tables.npi_registry.columns]
+npi = \"npi\"
+enumeration_type = \"enumeration_type\"
+status = \"status\"
+first_name = \"first_name\"
+last_name = \"last_name\"
+organization_name = \"organization_name\"
+credential = \"credential\"
+taxonomy_code = \"taxonomy_code\"
+city = \"city\"
+state = \"state\"
+postal_code = \"postal_code\"
+deactivation_date = \"deactivation_date\"
+modified_date = \"last_updated\"
+";
+
+/// A mapping of codes from columns of one of the sources.
+fn codes(source: &str, columns: &[(&str, &str)]) -> String {
+    let lines: String = columns.iter().map(|(to, from)| format!("{to} = \"{from}\"\n")).collect();
+    format!("\n[tables.icd_codes]\nsource = \"{source}\"\non_drift = \"evolve\"\n[tables.icd_codes.columns]\n{lines}")
+}
+
+struct Apis {
+    project: Project,
+    registry: Registry,
+    who: Who,
+    _servers: [Server; 2],
+}
+
+impl Apis {
+    /// The starter project with both services.
+    fn new() -> Apis {
+        let (registry, who) =
+            (Registry::made_up(3, 60, Shape::Of2026), Who::new(Tree::constructed(), "me", "canary-secret-77"));
+        let servers = [Server::plain(registry.handler()), Server::plain(who.handler())];
+        let project = Project::new();
+        let sources = format!(
+            "\n[sources.npi]\nkind = \"npi\"\nurl = \"{}/api/\"\nper_second = 1000\npatience = \"2s\"\n\
+             tables.providers = \"taxonomy_description=Made-up*\"\n\
+             \n[sources.icd]\nkind = \"icd\"\nurl = \"{1}\"\ntoken_url = \"{1}/connect/token\"\nclient_id = \"me\"\n\
+             client_secret = \"${{env:ICD_SECRET}}\"\nper_second = 1000\npatience = \"2s\"\n",
+            servers[0].base(),
+            servers[1].base(),
+        );
+        project.write("rcm.toml", project.read("rcm.toml") + &sources);
+        let lines = "npi,,providers,Incremental,last_updated,1,codes\nicd,,2019,Full,,1,codes\n";
+        project.write("load_config.csv", project.read("load_config.csv") + lines);
+        let of_who = [
+            ("icd_code", "code"),
+            ("description", "title"),
+            ("is_billable", "is_leaf"),
+            ("parent_code", "parent_code"),
+            ("category", "block"),
+            ("release", "release"),
+        ];
+        project.write("mappings/shared.toml", project.read("mappings/shared.toml") + NPI + &codes("2019", &of_who));
+        Apis { project, registry, who, _servers: servers }
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
+        command.arg("-c").arg(self.project.path("rcm.toml")).args(args);
+        run(command.env("ICD_SECRET", "canary-secret-77"))
+    }
+
+    fn ok(&self, args: &[&str]) -> Said {
+        let said = self.run(args);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said
+    }
+}
+
+#[test]
+fn providers_and_codes_of_services_stand_in_silver_and_gold() {
+    let apis = Apis::new();
+    let project = &apis.project;
+    apis.ok(&["run", "--as-of", DAY1]);
+    assert_eq!(project.sql("SELECT count(*) FROM gold.dim_npi WHERE npi <> 'unknown'"), ["60"]);
+    let people = "SELECT count(*) FROM silver.npi_registry WHERE is_current AND enumeration_type = 'NPI-1' AND last_name IS NOT NULL";
+    assert_eq!(
+        project.sql(people),
+        project.sql("SELECT count(*) FROM silver.npi_registry WHERE enumeration_type = 'NPI-1'")
+    );
+    let codes =
+        "SELECT icd_code, is_billable, parent_code FROM gold.dim_icd_code WHERE icd_code LIKE 'A00%' ORDER BY icd_code";
+    let expected = ["A00|false|A00-A09", "A00-A09|false|I", "A00.0|true|A00", "A00.1|true|A00", "A00.9|true|A00"];
+    assert_eq!(project.sql(codes), expected);
+    let release = project.sql("SELECT DISTINCT release, code_system FROM silver.icd_codes");
+    assert_eq!(release, ["2019|NULL"]);
+    // The gold of hospitals is what it is without them.
+    let plain = Project::after_day1();
+    let charges = "SELECT * FROM gold.kpi_department_charges";
+    assert_eq!(project.sql(charges), plain.sql(charges));
+
+    // Somebody moves, and is deactivated; the registry says when.
+    let one = apis.registry.providers()[7].number.clone();
+    apis.registry.change(&one, |provider| {
+        provider.updated = 1_782_900_000_000;
+        provider.is_active = false;
+        provider.addresses[0].city = "ELSEWHERE".to_owned();
+    });
+    let said = apis.ok(&["run", "--as-of", "2026-07-02T00:00:00Z", "--select", "npi_registry"]);
+    assert!(said.stderr.contains("1 rows: 1 changed"), "{}", said.stderr);
+    let history = format!(
+        "SELECT status, city = 'ELSEWHERE', is_current FROM silver.npi_registry WHERE npi = '{one}' ORDER BY valid_from"
+    );
+    assert_eq!(project.sql(&history), ["A|false|false", "D|true|true"]);
+    // Nothing is new.
+    let said = apis.ok(&["run", "--as-of", "2026-07-03T00:00:00Z", "--select", "npi_registry"]);
+    assert!(said.stderr.contains("npi_registry  incremental  nothing new"), "{}", said.stderr);
+}
+
+#[test]
+fn a_service_that_is_away_is_a_load_that_may_get_better() {
+    let apis = Apis::new();
+    apis.who.expire();
+    apis.project.edit("rcm.toml", "client_id = \"me\"", "client_id = \"you\"");
+    let said = apis.run(&["run", "--as-of", DAY1, "--json"]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stdout.contains("it refuses the client"), "{}", said.stdout);
+    assert!(!format!("{}{}", said.stdout, said.stderr).contains("canary"), "{}", said.stdout);
+    assert_eq!(apis.project.newest().unwrap().stale, ["icd_codes"]);
+}
+
+#[test]
+fn codes_of_order_files_and_their_next_release() {
+    let project = Project::new();
+    project.write("rcm.toml", project.read("rcm.toml") + "\n[sources.icd]\nkind = \"icd\"\npath = \"landing/icd\"\n");
+    let columns = [
+        ("icd_code", "code"),
+        ("description", "long_description"),
+        ("is_billable", "is_billable"),
+        ("parent_code", "parent_code"),
+        ("category", "category"),
+        ("release", "release"),
+    ];
+    let line =
+        |order: usize, code: &str, flag: u8, text: &str| format!("{order:05} {code:<7} {flag} {text:<60} {text}\r\n");
+    let load = |release: &str| {
+        let lines = project.read("load_config.csv");
+        let kept: String =
+            lines.lines().filter(|line| !line.starts_with("icd,")).map(|line| format!("{line}\n")).collect();
+        project.write("load_config.csv", kept + &format!("icd,,{release},Full,,1,codes\n"));
+        let mapping = project.read("mappings/shared.toml");
+        let kept = mapping.split("\n[tables.icd_codes]").next().unwrap().to_owned();
+        project.write("mappings/shared.toml", kept + &codes(release, &columns));
+    };
+    project.write(
+        "landing/icd/icd10cm_order_2026.txt",
+        line(1, "X99", 0, "Made up") + &line(2, "X990", 1, "Made up, one"),
+    );
+    project.write(
+        "landing/icd/icd10cm-order-April-2026.txt",
+        line(1, "X99", 0, "Made up")
+            + &line(2, "X990", 0, "Made up, one")
+            + &line(3, "X9901", 1, "Made up, one and more"),
+    );
+    load("2026");
+    project.ok(&["run", "--as-of", DAY1]);
+    load("2026-04");
+    project.ok(&["run", "--as-of", "2026-07-02T00:00:00Z", "--select", "icd_codes"]);
+    let history =
+        "SELECT icd_code, is_billable, release, is_current FROM silver.icd_codes ORDER BY icd_code, valid_from";
+    assert_eq!(
+        project.sql(history),
+        [
+            "X99|false|2026|false",
+            "X99|false|2026-04|true",
+            "X99.0|true|2026|false",
+            "X99.0|false|2026-04|true",
+            "X99.01|true|2026-04|true",
+        ]
+    );
+}
