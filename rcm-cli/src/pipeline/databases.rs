@@ -65,10 +65,16 @@ pub(super) fn edge_part(load: &str) -> String {
 }
 
 /// The databases of a run, each at one instant.
-#[derive(Default)]
-pub(super) struct Databases(BTreeMap<String, Result<Box<dyn Source>, Problem>>);
+pub(super) struct Databases {
+    now: DateTime<Utc>,
+    known: BTreeMap<String, Result<Box<dyn Source>, Problem>>,
+}
 
 impl Databases {
+    pub(super) fn at(now: DateTime<Utc>) -> Databases {
+        Databases { now, known: BTreeMap::new() }
+    }
+
     /// Fixes what is to be read by a line; none where it reads files.
     pub(super) async fn plan(
         &mut self,
@@ -78,19 +84,18 @@ impl Databases {
         edge: Option<&String>,
         is_rebuilt: bool,
         as_of: &str,
-        clock: DateTime<Utc>,
     ) -> Option<Result<PlannedRead, Problem>> {
         let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
-        if !self.0.contains_key(&line.source) {
-            let database = tried(async || now(source, clock).await).await;
-            self.0.insert(line.source.clone(), database);
+        if !self.known.contains_key(&line.source) {
+            let database = tried(async || now(source, self.now).await).await;
+            self.known.insert(line.source.clone(), database);
         }
         let name = line.name();
         let placed = |problem: &Problem| {
             let place = format!("{name}: {}", problem.place);
             of_load(Problem { place, ..problem.clone() })
         };
-        match &self.0[&line.source] {
+        match &self.known[&line.source] {
             Ok(database) => {
                 let planned = PlannedRead::open(&**database, line, state, edge, is_rebuilt, as_of).await;
                 Some(planned.map_err(|problem| placed(&problem)))

@@ -184,7 +184,7 @@ pub(super) async fn make<'a>(
         }
     };
     let mut loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
-    let mut databases = Databases::default();
+    let mut databases = Databases::at(clock.now());
     for load in &mut loads {
         let (line, state) = (load.line, states.get(load.line.table));
         let stands = previous.as_ref().and_then(|p| p.tables.get(&format!("silver/{}", line.table)));
@@ -197,7 +197,7 @@ pub(super) async fn make<'a>(
             load.known = 1;
             continue;
         }
-        match databases.plan(project, line, state, edge, is_rebuilt, &as_of_text, clock.now()).await {
+        match databases.plan(project, line, state, edge, is_rebuilt, &as_of_text).await {
             None => {}
             Some(Ok(table)) => load.table = Some(table),
             Some(Err(problem)) => load.problem = Some(problem),

@@ -35,7 +35,7 @@ mod support;
 #[path = "../../../rcm-connectors/tests/sources/tds/mod.rs"]
 mod tds;
 mod watched;
-#[allow(dead_code, unused_imports, reason = "the connectors' own tests use the rest")]
+#[allow(unused_imports, reason = "the connectors' own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/sources/web/mod.rs"]
 mod web;
 
