@@ -18,6 +18,7 @@
 pub mod config;
 pub mod demo;
 pub mod pipeline;
+pub mod probe;
 pub mod query;
 pub mod report;
 pub mod status;

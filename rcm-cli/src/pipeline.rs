@@ -19,6 +19,7 @@ mod weave;
 use crate::config::Project;
 use crate::report::Report;
 use chrono::{DateTime, Utc};
+pub(crate) use databases::connected;
 pub use maintain::{MaintainReport, maintain, maintained};
 pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::{Lake, Location};

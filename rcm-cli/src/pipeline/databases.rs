@@ -87,7 +87,7 @@ impl Databases {
     ) -> Option<Result<PlannedRead, Problem>> {
         let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
         if !self.known.contains_key(&line.source) {
-            let database = tried(async || now(source, self.now).await).await;
+            let database = tried(async || connected(source, self.now).await).await;
             self.known.insert(line.source.clone(), database);
         }
         let name = line.name();
@@ -106,7 +106,7 @@ impl Databases {
 }
 
 /// A database, or a service, as it is now.
-async fn now(source: &Configured, clock: DateTime<Utc>) -> Result<Box<dyn Source>, Problem> {
+pub(crate) async fn connected(source: &Configured, clock: DateTime<Utc>) -> Result<Box<dyn Source>, Problem> {
     Ok(match source {
         Configured::Postgres(options) => Box::new(Postgres::new((**options).clone()).at_one_instant().await?),
         Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),

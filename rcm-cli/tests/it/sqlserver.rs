@@ -141,6 +141,16 @@ fn two_hospitals_in_two_databases_have_the_figures_of_their_files() {
     for (table, ..) in TABLES {
         assert_eq!(b.project.history(table), files.history(table), "{table}");
     }
+    // What is connected to, and what of it is slow.
+    let said = a.ok(&b.project, &["check", "--connect"]);
+    for word in [
+        "✓ emr-a: hos-a.departments",
+        "! emr-b: hos-b.patients",
+        "watermark ModifiedDate (timestamp with time zone)",
+        "has no index",
+    ] {
+        assert!(said.stdout.contains(word), "{word}: {}", said.stdout);
+    }
     // Nothing is new, and nothing is left of it.
     let before = b.project.newest().unwrap();
     let select = ["--select", "hos-a.patients", "--select", "hos-a.encounters", "--select", "hos-a.transactions"];
@@ -172,6 +182,26 @@ fn a_sql_server_that_fails_is_a_load_that_fails() {
     // Then it comes: nothing of it was taken for read.
     a.ok(&project, &["run", "--as-of", "2026-07-01T00:00:00Z"]);
     assert!(project.newest().unwrap().stale.is_empty());
+    // What would fail is told before it does.
+    let check = || a.run(&project, &["check", "--connect"]);
+    assert_eq!(check().code, 0, "{}", check().stdout);
+    for (change, back, word) in [
+        (
+            "UPDATE tds.columns SET type_name = 'nvarchar' WHERE table_name = 'patients' AND name = 'ModifiedDate'",
+            "UPDATE tds.columns SET type_name = 'datetime2' WHERE table_name = 'patients' AND name = 'ModifiedDate'",
+            "watermark `ModifiedDate` is no column that tells what is new",
+        ),
+        (
+            "UPDATE tds.objects SET name = 'gone' WHERE name = 'providers'",
+            "UPDATE tds.objects SET name = 'providers' WHERE name = 'gone'",
+            "there is no such table",
+        ),
+    ] {
+        a.beneath(change);
+        let said = check();
+        assert_eq!((said.code, said.stdout.contains(word)), (2, true), "{}{}", said.stdout, said.stderr);
+        a.beneath(back);
+    }
     // Who says what of the password.
     let said = run(Command::new(env!("CARGO_BIN_EXE_rcm"))
         .arg("-c")

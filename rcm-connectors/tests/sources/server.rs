@@ -59,6 +59,15 @@ impl Server {
         Some(server)
     }
 
+    /// One of its own, for a test that stops it.
+    pub(crate) fn own() -> Option<Server> {
+        let programs = programs();
+        if programs.is_none() {
+            left_out("PostgreSQL");
+        }
+        programs.map(|programs| Server::start(&programs))
+    }
+
     fn start(programs: &Path) -> Server {
         let (folder, authority, port) = (tempfile::tempdir().unwrap(), Authority::new(), free_port());
         let at = |name: &str| folder.path().join(name);
@@ -76,22 +85,33 @@ impl Server {
         init.arg("-D").arg(at("data")).args(["-U", "admin", "--auth-local=trust", "--auth-host=scram-sha-256"]);
         init.arg("--pwfile").arg(at("password")).args(["--no-sync", "--encoding=UTF8", "--locale=C"]);
         assert!(init.current_dir(folder.path()).output().unwrap().status.success(), "initdb");
-        let mut server = command(&programs.join("postgres"));
-        server.arg("-D").arg(at("data")).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"]).arg(folder.path());
-        for setting in ["fsync=off", "ssl=on", "max_connections=100", "timezone=America/Los_Angeles"] {
-            server.args(["-c", setting]);
-        }
-        server.arg("-c").arg(format!("ssl_cert_file={}", at("leaf.pem").display()));
-        server.arg("-c").arg(format!("ssl_key_file={}", at("leaf.key").display()));
-        let child = server.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Server { child: Mutex::new(child), port, folder, authority, databases: AtomicUsize::new(0) };
+        let child = Mutex::new(run(programs, folder.path(), port));
+        let server = Server { child, port, folder, authority, databases: AtomicUsize::new(0) };
+        server.listens();
+        server
+    }
+
+    fn listens(&self) {
         let until = std::time::Instant::now() + Duration::from_secs(30);
-        while crate::wait(server.try_admin("postgres")).is_none() {
-            assert!(server.child.lock().unwrap().try_wait().unwrap().is_none(), "the server ended");
+        while crate::wait(self.try_admin("postgres")).is_none() {
+            assert!(self.child.lock().unwrap().try_wait().unwrap().is_none(), "the server ended");
             assert!(std::time::Instant::now() < until, "the server does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
-        server
+    }
+
+    /// Ends it, and all sessions with it.
+    pub(crate) fn stop(&self) {
+        // Fast shutdown. Under setpriv the process is the server itself.
+        let mut child = self.child.lock().unwrap();
+        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        let _ = child.wait();
+    }
+
+    /// Starts it anew, with what it held.
+    pub(crate) fn restart(&self) {
+        *self.child.lock().unwrap() = run(&programs().unwrap(), self.folder.path(), self.port);
+        self.listens();
     }
 
     pub(crate) async fn try_admin(&self, database: &str) -> Option<Client> {
@@ -131,11 +151,19 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fast shutdown. Under setpriv the process is the server itself.
-        let child = self.child.get_mut().unwrap();
-        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        let _ = child.wait();
+        self.stop();
     }
+}
+
+fn run(programs: &Path, folder: &Path, port: u16) -> Child {
+    let mut server = command(&programs.join("postgres"));
+    server.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"]).arg(folder);
+    for setting in ["fsync=off", "ssl=on", "max_connections=100", "timezone=America/Los_Angeles"] {
+        server.args(["-c", setting]);
+    }
+    server.arg("-c").arg(format!("ssl_cert_file={}", folder.join("leaf.pem").display()));
+    server.arg("-c").arg(format!("ssl_key_file={}", folder.join("leaf.key").display()));
+    server.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// User and group under which a server runs, where that is not who runs the tests.

@@ -50,7 +50,11 @@ pub(crate) enum Verb {
         dir: PathBuf,
     },
     /// Reads the configuration and says what is wrong with it; touches nothing.
-    Check,
+    Check {
+        /// Asks every source and the lake too: whether they can be reached, what their tables look like, which watermark has no index.
+        #[arg(long)]
+        connect: bool,
+    },
     /// Runs the pipeline: landing, bronze, silver, gold. Safe to repeat.
     Run {
         /// Only these: a table (`patients`), a line (`hos-a.patients`), or a pattern (`hos-a.*`). Repeatable.

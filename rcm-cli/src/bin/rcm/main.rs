@@ -75,7 +75,17 @@ async fn verb(args: Args, output: &Output) -> u8 {
                 Err(problem) => output.problems(&[problem]),
             }
         }
-        Verb::Check => match open() {
+        Verb::Check { connect: true } => match open() {
+            Ok(project) => {
+                let probe = rcm::probe::probe(&project, WallClock.now()).await;
+                if !output.json {
+                    output.text(&rcm::probe::human(&probe));
+                }
+                output.done(&probe, probe.exit_code())
+            }
+            Err(problems) => output.problems(&problems),
+        },
+        Verb::Check { connect: false } => match open() {
             Ok(project) => {
                 let active = project.lines.iter().filter(|l| l.is_active).count();
                 let hospitals: std::collections::BTreeSet<_> =

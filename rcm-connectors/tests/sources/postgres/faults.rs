@@ -49,6 +49,36 @@ fn a_session_that_is_ended_or_cancelled_is_worth_another_try() {
 }
 
 #[test]
+fn a_server_that_is_started_anew() {
+    let Some(server) = Server::own() else { return };
+    let (source, reading) = wait(async {
+        let (database, client) = server.database().await;
+        client.batch_execute(BIG).await.unwrap();
+        let mut options = server.options(&database);
+        (options.connections, options.batch_bytes) = (1, 1 << 16);
+        let source = Postgres::new(options);
+        let reading = open(&source, "big", Window::Whole).await.unwrap();
+        (source, reading)
+    });
+    let mut batches = reading.read(0);
+    assert!(wait(batches.try_next()).unwrap().is_some());
+    server.stop();
+    let problem = wait(async {
+        loop {
+            match batches.try_next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ends as if that were all"),
+                Err(problem) => return problem,
+            }
+        }
+    });
+    assert_eq!(problem.class, Class::Temporary, "{problem}");
+    assert_eq!(wait(source.describe("big")).unwrap_err().class, Class::Temporary);
+    server.restart();
+    assert_eq!(wait(whole(&source, "big")).unwrap().num_rows(), 60_000);
+}
+
+#[test]
 fn a_line_that_breaks_or_goes_dumb_half_way() {
     let Some(server) = Server::shared() else { return };
     wait(async {

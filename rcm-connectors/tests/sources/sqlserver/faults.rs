@@ -109,6 +109,31 @@ fn a_line_that_breaks_or_goes_dumb_half_way() {
 }
 
 #[test]
+fn a_server_that_is_started_anew() {
+    let Some(postgres) = Server::shared() else { return };
+    wait(async {
+        let mut sql = big(&postgres).await;
+        let source = impatient(&sql);
+        let reading = open(&source, "big", Window::Whole).await.unwrap();
+        let mut batches = reading.read(0);
+        assert!(batches.try_next().await.unwrap().is_some());
+        // It goes away, and with it all sessions.
+        let again = Login { port: sql.server.port, ..sql.server.shared.options.clone() };
+        let other = crate::tds::server::Server::start(postgres.clone(), Login::new(Mode::Strict)).await;
+        drop(std::mem::replace(&mut sql.server, other));
+        let ended = async {
+            while batches.try_next().await?.is_some() {}
+            Ok::<_, Problem>(())
+        };
+        let problem = within(10, ended).await.unwrap_err();
+        assert_eq!(problem.class, Class::Temporary, "{problem}");
+        assert_eq!(source.describe("big").await.unwrap_err().class, Class::Temporary);
+        sql.server = crate::tds::server::Server::start(postgres.clone(), again).await;
+        assert_eq!(whole(&source, "big").await.unwrap().num_rows(), ROWS);
+    });
+}
+
+#[test]
 fn a_reader_that_is_dropped_leaves_nobody_behind() {
     let Some(postgres) = Server::shared() else { return };
     wait(async {

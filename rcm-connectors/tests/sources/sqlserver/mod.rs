@@ -7,6 +7,7 @@ mod faults;
 mod kinds;
 mod protocol;
 mod shapes;
+mod speed;
 mod types;
 mod windows;
 

@@ -16,6 +16,7 @@ use std::io::Result;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub(crate) struct Options {
     pub password: String,
     /// The bearer token that gets in.
     pub token: Option<String>,
-    /// Where it listens.
+    /// Where it listens; 0: any port.
+    pub port: u16,
     pub address: &'static str,
     /// Whether the login has VIEW SERVER STATE.
     pub sees: bool,
@@ -46,6 +48,7 @@ impl Options {
             user: "sa".into(),
             password: "canary-Pässword-77".into(),
             token: None,
+            port: 0,
             address: "127.0.0.1",
             sees: true,
         }
@@ -112,7 +115,7 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) async fn start(postgres: Arc<Postgres>, options: Options) -> Server {
-        let listener = TcpListener::bind((options.address, 0)).await.unwrap();
+        let listener = TcpListener::bind((options.address, options.port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (statements, logins) = (Mutex::default(), Mutex::default());
         let shared = Shared {
@@ -126,9 +129,11 @@ impl Server {
         let shared = Arc::new(shared);
         let sessions = shared.clone();
         let accepts = tokio::spawn(async move {
+            // They end with it.
+            let mut running = JoinSet::new();
             while let Ok((line, _)) = listener.accept().await {
                 let _ = line.set_nodelay(true);
-                tokio::spawn(serve(sessions.clone(), line));
+                running.spawn(serve(sessions.clone(), line));
             }
         });
         Server { port, shared, accepts }
