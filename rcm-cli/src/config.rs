@@ -73,6 +73,8 @@ pub enum Source {
     Npi(Box<npi::Options>),
     /// `icd` with a path: order files of ICD-10-CM.
     IcdFiles(PathBuf),
+    /// `hcpcs`: the file of CMS.
+    Hcpcs(PathBuf),
     /// `icd` with an address: the WHO's API.
     IcdApi(Box<icd::Options>),
 }

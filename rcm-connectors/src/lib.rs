@@ -6,6 +6,7 @@
 //! | `parquet` (default) | [`parquet`] | deterministic Parquet files: the same rows give the same bytes |
 //! | `postgres` | [`postgres`] | tables of a PostgreSQL database, by binary COPY in one snapshot |
 //! | `sqlserver` | [`sqlserver`] | tables of a SQL Server or Azure SQL database, in typed batches |
+//! | `cpt` | [`cpt`] | codes of procedures by their shape, and the HCPCS file of CMS |
 //! | `icd` | [`icd`] | ICD-10-CM out of the order files of CMS, ICD-10 out of the WHO's API |
 //! | `npi` | [`npi`] | providers of the NPPES registry, by question |
 //! | `delta` | [`lake`] | the lake: lease, intent, publish record, state, history tables, audit |
@@ -15,6 +16,8 @@
 //! What it is not: it decides nothing about the data. Rules live in `rcm-transforms`, history in `rcm-scd2`.
 
 pub mod contract;
+#[cfg(feature = "cpt")]
+pub mod cpt;
 #[cfg(feature = "csv")]
 pub mod csv;
 pub mod files;

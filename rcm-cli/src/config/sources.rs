@@ -78,7 +78,7 @@ impl Raw {
         const SERVICES: &[&str] = &["npi", "icd"];
         const CONNECTED: &[&str] = &["postgres", "sqlserver", "npi", "icd"];
         [
-            (&["csv", "icd"], "path", self.path.is_some()),
+            (&["csv", "icd", "hcpcs"], "path", self.path.is_some()),
             (&["csv"], "files", self.files.is_some()),
             (&["csv"], "delivery", self.delivery.is_some()),
             (DATABASES, "host", self.host.is_some()),
@@ -109,7 +109,7 @@ impl Raw {
 
     /// The source, where nothing is wrong with it.
     pub(super) fn read(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
-        let kinds = ["csv", "postgres", "sqlserver", "npi", "icd"];
+        let kinds = ["csv", "postgres", "sqlserver", "npi", "icd", "hcpcs"];
         let Some(kind) = kinds.into_iter().find(|kind| *kind == self.kind) else {
             wrong("kind", format!("source kind `{}` is not built in", self.kind), &choose(&self.kind, &kinds));
             return None;
@@ -124,6 +124,13 @@ impl Raw {
         }
         if kind == "icd" && self.path.is_some() {
             return self.order_files(as_written, root, wrong);
+        }
+        if kind == "hcpcs" {
+            let Some(path) = self.path else {
+                wrong("path", "is missing".to_owned(), "name the file of CMS, such as HCPC2026_JAN_ANWEB.txt");
+                return None;
+            };
+            return Some(Source::Hcpcs(base(root, as_written.path.as_deref().unwrap_or_default()).join(path)));
         }
         let shared = self.shared(as_written, root, wrong);
         Some(match kind {
@@ -330,6 +337,7 @@ pub(super) fn said(source: &Source) -> String {
         Source::Files(files) => format!("csv {} {:?}", files.files, files.delivery),
         Source::Postgres(options) => format!("postgres {:?}", options.time_zone),
         Source::Npi(options) => format!("npi {:?}", options.tables),
+        Source::Hcpcs(_) => "hcpcs".to_owned(),
         Source::IcdFiles(_) => "icd files".to_owned(),
         Source::IcdApi(_) => "icd".to_owned(),
         Source::SqlServer(options) => format!("sqlserver {:?} {}", options.time_zone, options.offsets),

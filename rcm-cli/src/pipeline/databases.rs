@@ -12,6 +12,7 @@ use arrow::row::{RowConverter, SortField};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use rcm_connectors::cpt::Hcpcs;
 use rcm_connectors::icd::{OrderFiles, Who};
 use rcm_connectors::lake::{Lake, ReadFile, TableState};
 use rcm_connectors::npi::Registry;
@@ -112,6 +113,7 @@ pub(crate) async fn connected(source: &Configured, clock: DateTime<Utc>) -> Resu
         Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),
         Configured::Npi(options) => Box::new(Registry::new((**options).clone(), clock)?),
         Configured::IcdFiles(folder) => Box::new(OrderFiles::new(folder)),
+        Configured::Hcpcs(file) => Box::new(Hcpcs::new(file)),
         Configured::IcdApi(options) => Box::new(Who::new((**options).clone())?),
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })

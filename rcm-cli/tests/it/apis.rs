@@ -184,3 +184,27 @@ fn codes_of_order_files_and_their_next_release() {
         ]
     );
 }
+
+#[test]
+fn codes_of_the_hcpcs_file() {
+    let project = Project::new();
+    project.write(
+        "rcm.toml",
+        project.read("rcm.toml") + "\n[sources.hcpcs]\nkind = \"hcpcs\"\npath = \"landing/hcpcs.txt\"\n",
+    );
+    project.write(
+        "load_config.csv",
+        project.read("load_config.csv").replace("codes,,cpt_codes,Full,,1,codes", "hcpcs,,procedures,Full,,1,codes"),
+    );
+    let mapping = "[tables.cpt_codes]\nsource = \"procedures\"\non_drift = \"evolve\"\n[tables.cpt_codes.columns]\n\
+        cpt_code = \"code\"\ndescription = \"long_description\"\nstatus = \"action_code\"\n";
+    project.write("mappings/shared.toml", mapping);
+    let line = |code: &str, text: &str| format!("{:<292}N\r\n", format!("{code}001003{text}"));
+    project.write(
+        "landing/hcpcs.txt",
+        "terms of use\r\n".to_owned() + &line("A9998", "Made-up supply") + &line("J9998", "Made-up drug"),
+    );
+    project.ok(&["run", "--as-of", DAY1]);
+    let codes = project.sql("SELECT cpt_code, description, status FROM gold.dim_cpt_code WHERE cpt_code <> 'unknown'");
+    assert_eq!(codes, ["A9998|Made-up supply|N", "J9998|Made-up drug|N"]);
+}
