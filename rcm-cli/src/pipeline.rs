@@ -35,12 +35,26 @@ pub struct Options {
     pub dry_run: bool,
     /// Rebuild the selected tables out of the bronze archive, under today's mapping and rules. Default: false.
     pub full_refresh: bool,
+    /// Which rows of incremental tables are read. Default: what is new.
+    pub reach: Reach,
     /// The run's instant. Default: the clock's.
     pub as_of: Option<DateTime<Utc>>,
     /// Threads. Default: 0, as many as the machine has.
     pub jobs: usize,
     /// How long to try again while another run holds the lake or takes this run's number. Default: not at all.
     pub wait: Duration,
+}
+
+/// Which rows of incremental tables of databases and services a run reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// From the watermark less the lag.
+    #[default]
+    New,
+    /// So many windows that were read before as well: what is in them now and was not read is late, and is read.
+    Reconcile(usize),
+    /// From a point to another one, which is not in it; no watermark moves.
+    Between(String, String),
 }
 
 /// How long a run that failed tries to say so in the audit table: a store that is away is tried again for minutes.

@@ -6,7 +6,7 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
 };
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -171,6 +171,30 @@ impl Watermark {
             (Watermark::RowVersion(at), Lag::Steps(steps)) => Watermark::RowVersion(at.saturating_sub(steps)),
             _ => return None,
         })
+    }
+
+    /// A point of a kind out of a text; none where it is none. A day is its midnight, of instants in UTC.
+    ///
+    /// ```
+    /// use rcm_core::{CursorKind, Watermark};
+    ///
+    /// let day = Watermark::parse(CursorKind::TimestampTz, "2026-06-28").unwrap();
+    /// assert_eq!(day.to_string(), "2026-06-28T00:00:00Z");
+    /// assert_eq!(Watermark::parse(CursorKind::Integer, "7"), Some(Watermark::Integer(7)));
+    /// assert_eq!(Watermark::parse(CursorKind::Timestamp, "2026-06-28T12:00:00Z"), None, "a wall-clock time is no instant");
+    /// ```
+    pub fn parse(kind: CursorKind, text: &str) -> Option<Watermark> {
+        let midnight = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN));
+        match kind {
+            CursorKind::Date => text.parse().ok().map(Watermark::Date),
+            CursorKind::Timestamp => text.parse().ok().or_else(midnight).map(Watermark::Timestamp),
+            CursorKind::TimestampTz => {
+                let instant = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
+                instant.or_else(|| midnight().map(|at| at.and_utc())).map(Watermark::TimestampTz)
+            }
+            CursorKind::Integer => text.parse().ok().map(Watermark::Integer),
+            CursorKind::RowVersion => text.parse().ok().map(Watermark::RowVersion),
+        }
     }
 
     /// The greatest point of a column as a source delivers it; none where it holds nothing, or is no such column. Nulls

@@ -4,6 +4,7 @@
 //! before come again. Those that are as they were then are left out, by a digest of each row at the edge of the window
 //! before; so a window in which nothing is new lands nothing.
 
+use super::Reach;
 use crate::config::{Project, Source as Configured};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -50,6 +51,10 @@ pub(crate) struct PlannedRead {
     saved: Option<Watermark>,
     /// The state part that holds the edge of the window before.
     edge: Option<String>,
+    /// Windows that are compared with what is there now.
+    compared: Option<Compared>,
+    /// Whether the watermark stays where it is.
+    is_backfill: bool,
     /// Third sequence of its rows.
     pub(super) place: u64,
 }
@@ -60,20 +65,31 @@ impl fmt::Debug for PlannedRead {
     }
 }
 
+/// Windows that were read before.
+struct Compared {
+    /// Where they begin; none: at the beginning.
+    from: Option<Watermark>,
+    /// What was read of them.
+    files: Vec<ReadFile>,
+    /// Where a run would begin to read without.
+    usual: Option<Watermark>,
+}
+
 /// The name of the state part that holds the edge of a load's last window.
 pub(super) fn edge_part(load: &str) -> String {
     format!("edge/{load}")
 }
 
 /// The databases of a run, each at one instant.
-pub(super) struct Databases {
+pub(super) struct Databases<'a> {
     now: DateTime<Utc>,
+    reach: &'a Reach,
     known: BTreeMap<String, Result<Box<dyn Source>, Problem>>,
 }
 
-impl Databases {
-    pub(super) fn at(now: DateTime<Utc>) -> Databases {
-        Databases { now, known: BTreeMap::new() }
+impl<'a> Databases<'a> {
+    pub(super) fn at(now: DateTime<Utc>, reach: &'a Reach) -> Databases<'a> {
+        Databases { now, reach, known: BTreeMap::new() }
     }
 
     /// Fixes what is to be read by a line; none where it reads files.
@@ -98,7 +114,7 @@ impl Databases {
         };
         match &self.known[&line.source] {
             Ok(database) => {
-                let planned = PlannedRead::open(&**database, line, state, edge, is_rebuilt, as_of).await;
+                let planned = PlannedRead::open(&**database, line, state, edge, is_rebuilt, self.reach, as_of).await;
                 Some(planned.map_err(|problem| placed(&problem)))
             }
             Err(problem) => Some(Err(placed(problem))),
@@ -126,6 +142,7 @@ impl PlannedRead {
         state: Option<&TableState>,
         edge: Option<&String>,
         is_rebuilt: bool,
+        reach: &Reach,
         as_of: &str,
     ) -> Result<PlannedRead, Problem> {
         let name = line.name();
@@ -139,6 +156,8 @@ impl PlannedRead {
         let place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
         let saved = before.and_then(|before| before.watermark);
         let edge = edge.filter(|_| saved.is_some());
+        let windows: Vec<&ReadFile> = state
+            .map_or(Vec::new(), |state| state.files.iter().filter(|file| file.load == name).filter(is_same).collect());
         let mut cursor = None;
         if line.load_type == LoadType::Incremental {
             let described = tried(async || database.describe(&line.source_table).await).await?;
@@ -155,9 +174,31 @@ impl PlannedRead {
             };
             cursor = Some((line.watermark.clone(), kind, line.lag.unwrap_or(by_default)));
         }
-        let window = match &cursor {
-            None => Window::Whole,
-            Some((cursor, _, lag)) => Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag },
+        let (mut compared, mut is_backfill) = (None, false);
+        let window = match (&cursor, reach) {
+            (None, _) => Window::Whole,
+            (Some((cursor, kind, _)), Reach::Between(from, to)) => {
+                is_backfill = true;
+                let point = |text: &String| {
+                    Watermark::parse(*kind, text).ok_or_else(|| {
+                        let problem =
+                            Problem::new(Class::Config, &line.source_table, format!("--from or --to is no {kind}"));
+                        problem.hint(
+                            "write 2026-06-28, 2026-06-28T12:00:00, the same with Z, or a number, as the watermark is",
+                        )
+                    })
+                };
+                Window::Between { cursor: cursor.clone(), from: point(from)?, to: point(to)? }
+            }
+            (Some((cursor, kind, lag)), Reach::Reconcile(count)) if saved.is_some() => {
+                let usual = Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag }.lower(*kind)?;
+                // Where the last of the windows before ended.
+                let from = windows.len().checked_sub(count + 1).and_then(|at| windows[at].watermark);
+                let files = windows.iter().filter(|file| file.watermark >= from).map(|file| (*file).clone()).collect();
+                compared = Some(Compared { from, files, usual });
+                Window::Since { cursor: cursor.clone(), watermark: from, lag: Lag::Steps(0) }
+            }
+            (Some((cursor, _, lag)), _) => Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag },
         };
         let wanted = Wanted { table: line.source_table.clone(), columns: Vec::new(), window };
         let reading = tried(async || database.open(&wanted).await).await?;
@@ -169,6 +210,8 @@ impl PlannedRead {
             cursor,
             saved,
             edge: edge.cloned(),
+            compared,
+            is_backfill,
             place,
         })
     }
@@ -197,28 +240,80 @@ impl PlannedRead {
         let batches: Vec<Vec<RecordBatch>> = try_join_all((0..reading.parts()).map(part)).await?;
         let broken = |e: ArrowError| Problem::storage(line.name(), e);
         let rows = concat_batches(reading.schema(), batches.iter().flatten()).map_err(broken)?;
-        let notes = reading.notes();
+        let mut notes = reading.notes();
         let Some((column, kind, lag)) = &self.cursor else {
             return Ok(New { rows, notes, watermark: None, edge: None });
         };
-        let cursor = rows.column_by_name(column).cloned();
-        let cursor = cursor.ok_or_else(|| broken(ArrowError::SchemaError("its cursor is gone".to_owned())))?;
-        let greatest = Watermark::greatest(*kind, &cursor);
-        let watermark = if greatest > self.saved { greatest } else { self.saved };
-        let digests = digests(&rows).map_err(broken)?;
-        let known: HashSet<[u8; 16]> = match &self.edge {
+        let cursor = |rows: &RecordBatch| {
+            let cursor = rows.column_by_name(column).cloned();
+            cursor.ok_or_else(|| broken(ArrowError::SchemaError("its cursor is gone".to_owned())))
+        };
+        let at = |rows: &ArrayRef, row: usize| Watermark::greatest(*kind, &rows.slice(row, 1));
+        let greatest = Watermark::greatest(*kind, &cursor(&rows)?);
+        let watermark = if greatest > self.saved && !self.is_backfill { greatest } else { self.saved };
+        let mut known: HashSet<[u8; 16]> = match &self.edge {
             None => HashSet::new(),
             Some(path) => {
                 let bytes = lake.get_digested(path).await?;
                 bytes.chunks_exact(16).filter_map(|digest| digest.try_into().ok()).collect()
             }
         };
-        let is_new: BooleanArray = digests.iter().map(|digest| Some(!known.contains(digest))).collect();
+        let digests = digests(&rows).map_err(broken)?;
+        let mut is_new: Vec<bool> = digests.iter().map(|digest| !known.contains(digest)).collect();
+        if let Some(compared) = &self.compared {
+            let (column, mut is_alike) = (cursor(&rows)?, true);
+            for file in &compared.files {
+                let before = super::land::archived(lake, file).await?.rows;
+                // What was read with other columns cannot be compared.
+                match RecordBatch::try_new(rows.schema(), before.columns().to_vec()) {
+                    Ok(alike) if same_names(&before, &rows) => known.extend(self::digests(&alike).map_err(broken)?),
+                    _ => is_alike = false,
+                }
+            }
+            let mut late = 0;
+            for (row, is_new) in is_new.iter_mut().enumerate() {
+                let at = at(&column, row);
+                // What lies before the first of them was not asked for.
+                *is_new &=
+                    !known.contains(&digests[row]) && (at.is_none() || compared.from.is_none() || at >= compared.from);
+                late += u64::from(*is_new && at.is_some() && at < compared.usual);
+            }
+            notes.push(compared.said(rows.num_rows(), late, is_alike));
+        }
+        let is_new = BooleanArray::from(is_new);
         let new = filter_record_batch(&rows, &is_new).map_err(broken)?;
+        if self.is_backfill {
+            // What the next window will see again was not looked for.
+            return Ok(New { rows: new, notes, watermark, edge: None });
+        }
         let again = Window::Since { cursor: column.clone(), watermark, lag: *lag }.lower(*kind)?;
-        let edge = at_or_behind(&cursor, *kind, again, &digests);
+        let edge = at_or_behind(&cursor(&rows)?, *kind, again, &digests);
         Ok(New { rows: new, notes, watermark, edge: Some(edge) })
     }
+}
+
+impl Compared {
+    fn said(&self, rows: usize, late: u64, is_alike: bool) -> String {
+        let windows = format!("{} windows", self.files.len());
+        let from = self.from.map_or("the beginning".to_owned(), |from| from.to_string());
+        if !is_alike {
+            return format!("{windows} since {from} were read with other columns: what lies in them is read again");
+        }
+        match late {
+            0 => format!("compared with {windows} since {from}: {rows} rows, none came late"),
+            late => format!(
+                "compared with {windows} since {from}: {rows} rows, {late} came later than the lag and are read now: raise the lag"
+            ),
+        }
+    }
+}
+
+fn same_names(a: &RecordBatch, b: &RecordBatch) -> bool {
+    a.schema_ref().fields().iter().map(|field| field.name()).eq(b
+        .schema_ref()
+        .fields()
+        .iter()
+        .map(|field| field.name()))
 }
 
 /// What a window has that the one before it had not.

@@ -1,7 +1,7 @@
 //! Step 1: what is there to read, and under which name the run goes.
 
-use super::Options;
 use super::databases::{Databases, PlannedRead, edge_part};
+use super::{Options, Reach};
 use crate::config::{Delivery, Files, Project, Source};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use rayon::prelude::*;
@@ -168,6 +168,15 @@ pub(super) async fn make<'a>(
         refuse_other_load_type(line, states.get(line.table), rebuilt.contains(&line.table))?;
     }
 
+    let has_windows = |line: &&LoadLine| {
+        line.load_type == LoadType::Incremental && project.sources.get(&line.source).is_some_and(Source::has_tables)
+    };
+    if options.reach != Reach::New && !lines.iter().any(has_windows) {
+        let what = "no line that is selected is an incremental table of a database: there are no windows";
+        return Err(
+            Problem::new(Class::Config, "--reconcile, --from", what).hint("select such a line, or leave it out")
+        );
+    }
     let as_of_text = text(as_of);
     let load = |line: &&'a LoadLine| {
         let nothing = PlannedLoad { line, files: Vec::new(), table: None, known: 0, problem: None };
@@ -184,7 +193,7 @@ pub(super) async fn make<'a>(
         }
     };
     let mut loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
-    let mut databases = Databases::at(clock.now());
+    let mut databases = Databases::at(clock.now(), &options.reach);
     for load in &mut loads {
         let (line, state) = (load.line, states.get(load.line.table));
         let stands = previous.as_ref().and_then(|p| p.tables.get(&format!("silver/{}", line.table)));

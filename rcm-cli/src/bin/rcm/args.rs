@@ -66,6 +66,15 @@ pub(crate) enum Verb {
         /// Rebuilds the selected tables out of the bronze archive, under today's mapping and rules.
         #[arg(long)]
         full_refresh: bool,
+        /// Compares the last windows of incremental tables of databases with what is there now, and reads what came late.
+        #[arg(long, value_name = "WINDOWS", num_args = 0..=1, default_missing_value = "7", conflicts_with = "full_refresh")]
+        reconcile: Option<u16>,
+        /// Reads incremental tables of databases from this point of the watermark, and moves no watermark.
+        #[arg(long, value_name = "POINT", requires = "to", conflicts_with_all = ["full_refresh", "reconcile"])]
+        from: Option<String>,
+        /// Up to this point, which is not in it.
+        #[arg(long, value_name = "POINT", requires = "from")]
+        to: Option<String>,
         /// The run's instant (RFC 3339, or a day in UTC). Default: now.
         #[arg(long, value_name = "T", value_parser = instant)]
         as_of: Option<DateTime<Utc>>,

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use rcm::config::{Project, Vars};
 use rcm::demo::Wish;
-use rcm::pipeline::{self, Options};
+use rcm::pipeline::{self, Options, Reach};
 use rcm_connectors::lake::Lake;
 use rcm_core::{Clock, Problem};
 use show::Output;
@@ -100,9 +100,14 @@ async fn verb(args: Args, output: &Output) -> u8 {
             }
             Err(problems) => output.problems(&problems),
         },
-        Verb::Run { select, dry_run, full_refresh, as_of, jobs, wait } => match open() {
+        Verb::Run { select, dry_run, full_refresh, reconcile, from, to, as_of, jobs, wait } => match open() {
             Ok(project) => {
-                let options = Options { select, dry_run, full_refresh, as_of, jobs: jobs.into(), wait };
+                let reach = match (reconcile, from.zip(to)) {
+                    (Some(windows), _) => Reach::Reconcile(windows.into()),
+                    (None, Some((from, to))) => Reach::Between(from, to),
+                    (None, None) => Reach::New,
+                };
+                let options = Options { select, dry_run, full_refresh, reach, as_of, jobs: jobs.into(), wait };
                 let report = pipeline::run(&project, &options, &WallClock, &terminal).await;
                 if !output.json {
                     terminal.say(&rcm::report::human(&report));
