@@ -69,14 +69,14 @@ pub enum Source {
     Postgres(Box<postgres::Options>),
     /// `sqlserver`.
     SqlServer(Box<sqlserver::Options>),
-    /// `npi`: the NPPES registry.
-    Npi(Box<npi::Options>),
+    /// `npi`: the NPPES registry, and where copies are kept for when it is away.
+    Npi(Box<npi::Options>, Option<PathBuf>),
     /// `icd` with a path: order files of ICD-10-CM.
     IcdFiles(PathBuf),
     /// `hcpcs`: the file of CMS.
     Hcpcs(PathBuf),
-    /// `icd` with an address: the WHO's API.
-    IcdApi(Box<icd::Options>),
+    /// `icd` with an address: the WHO's API, and where copies are kept for when it is away.
+    IcdApi(Box<icd::Options>, Option<PathBuf>),
 }
 
 impl Source {

@@ -59,7 +59,7 @@ pub async fn probe(project: &Project, now: DateTime<Utc>) -> Probe {
             };
             let place = format!("{name}: {}", line.name());
             findings.push(match described {
-                Ok(described) => table(place, line, &described, matches!(source, Source::Npi(_))),
+                Ok(described) => table(place, line, &described, matches!(source, Source::Npi(..))),
                 Err(problem) => Finding { place, found: String::new(), warning: None, problem: Some(problem) },
             });
         }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `csv` (default) | [`csv`] | files of unknown quality: every line becomes a row or a reject, none is dropped |
 //! | `parquet` (default) | [`parquet`] | deterministic Parquet files: the same rows give the same bytes |
+//! | `parquet` | [`kept`] | a copy of what a service said last, for when it is away |
 //! | `postgres` | [`postgres`] | tables of a PostgreSQL database, by binary COPY in one snapshot |
 //! | `sqlserver` | [`sqlserver`] | tables of a SQL Server or Azure SQL database, in typed batches |
 //! | `cpt` | [`cpt`] | codes of procedures by their shape, and the HCPCS file of CMS |
@@ -25,6 +26,8 @@ pub mod files;
 mod http;
 #[cfg(feature = "icd")]
 pub mod icd;
+#[cfg(feature = "parquet")]
+pub mod kept;
 #[cfg(feature = "delta")]
 pub mod lake;
 #[cfg(feature = "npi")]

@@ -6,7 +6,7 @@ use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Problem, Secret};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Takes key, what is wrong with it, and what to do.
@@ -39,6 +39,7 @@ pub(super) struct Raw {
     client_secret: Option<String>,
     per_second: Option<u32>,
     tables: Option<BTreeMap<String, String>>,
+    copies: Option<String>,
     connections: Option<usize>,
     settle: Option<String>,
     patience: Option<String>,
@@ -59,6 +60,7 @@ impl Raw {
             password: all("password", &self.password),
             token: all("token", &self.token),
             url: all("url", &self.url),
+            copies: all("copies", &self.copies),
             key: all("key", &self.key),
             token_url: all("token_url", &self.token_url),
             client_id: all("client_id", &self.client_id),
@@ -73,7 +75,7 @@ impl Raw {
     }
 
     /// All settings: of which kinds, and whether it is given.
-    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 26] {
+    fn settings(&self) -> [(&'static [&'static str], &'static str, bool); 27] {
         const DATABASES: &[&str] = &["postgres", "sqlserver"];
         const SERVICES: &[&str] = &["npi", "icd"];
         const CONNECTED: &[&str] = &["postgres", "sqlserver", "npi", "icd"];
@@ -94,6 +96,7 @@ impl Raw {
             (&["sqlserver"], "offsets", self.offsets.is_some()),
             (&["sqlserver"], "filtered", self.filtered.is_some()),
             (SERVICES, "url", self.url.is_some()),
+            (SERVICES, "copies", self.copies.is_some()),
             (&["npi"], "key", self.key.is_some()),
             (&["npi"], "tables", self.tables.is_some()),
             (&["icd"], "token_url", self.token_url.is_some()),
@@ -133,11 +136,13 @@ impl Raw {
             return Some(Source::Hcpcs(base(root, as_written.path.as_deref().unwrap_or_default()).join(path)));
         }
         let shared = self.shared(as_written, root, wrong);
+        let copies =
+            self.copies.as_ref().map(|path| base(root, as_written.copies.as_deref().unwrap_or_default()).join(path));
         Some(match kind {
             "postgres" => self.postgres(shared, wrong),
             "sqlserver" => self.sqlserver(shared, wrong),
-            "npi" => self.npi(shared, wrong),
-            _ => self.icd(shared, wrong),
+            "npi" => self.npi(shared, copies, wrong),
+            _ => self.icd(shared, copies, wrong),
         })
     }
 
@@ -247,6 +252,7 @@ impl Raw {
     fn order_files(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
         let of_api = [
             ("url", self.url.is_some()),
+            ("copies", self.copies.is_some()),
             ("token_url", self.token_url.is_some()),
             ("client_id", self.client_id.is_some()),
             ("client_secret", self.client_secret.is_some()),
@@ -262,7 +268,7 @@ impl Raw {
         Some(Source::IcdFiles(path))
     }
 
-    fn npi(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+    fn npi(self, shared: Shared, copies: Option<PathBuf>, wrong: Wrong<'_>) -> Source {
         let default = npi::Options::default();
         let options = npi::Options {
             url: self.url.unwrap_or(default.url),
@@ -275,10 +281,10 @@ impl Raw {
             ..default
         };
         refused(npi::Registry::new(options.clone(), chrono::DateTime::UNIX_EPOCH).err(), wrong);
-        Source::Npi(Box::new(options))
+        Source::Npi(Box::new(options), copies)
     }
 
-    fn icd(self, shared: Shared, wrong: Wrong<'_>) -> Source {
+    fn icd(self, shared: Shared, copies: Option<PathBuf>, wrong: Wrong<'_>) -> Source {
         let default = icd::Options::default();
         let client = match (self.client_id, self.client_secret) {
             (Some(id), Some(secret)) => Some(icd::Client { id, secret: Secret::new(secret) }),
@@ -299,7 +305,7 @@ impl Raw {
             plain: self.tls == Some(false),
         };
         refused(icd::Who::new(options.clone()).err(), wrong);
-        Source::IcdApi(Box::new(options))
+        Source::IcdApi(Box::new(options), copies)
     }
 }
 
@@ -336,10 +342,10 @@ pub(super) fn said(source: &Source) -> String {
     match source {
         Source::Files(files) => format!("csv {} {:?}", files.files, files.delivery),
         Source::Postgres(options) => format!("postgres {:?}", options.time_zone),
-        Source::Npi(options) => format!("npi {:?}", options.tables),
+        Source::Npi(options, _) => format!("npi {:?}", options.tables),
         Source::Hcpcs(_) => "hcpcs".to_owned(),
         Source::IcdFiles(_) => "icd files".to_owned(),
-        Source::IcdApi(_) => "icd".to_owned(),
+        Source::IcdApi(..) => "icd".to_owned(),
         Source::SqlServer(options) => format!("sqlserver {:?} {}", options.time_zone, options.offsets),
     }
 }

@@ -15,6 +15,7 @@ use futures::TryStreamExt;
 use futures::future::try_join_all;
 use rcm_connectors::cpt::Hcpcs;
 use rcm_connectors::icd::{OrderFiles, Who};
+use rcm_connectors::kept::Kept;
 use rcm_connectors::lake::{Lake, ReadFile, TableState};
 use rcm_connectors::npi::Registry;
 use rcm_connectors::postgres::Postgres;
@@ -23,7 +24,8 @@ use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Sou
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often something is tried that may get better.
@@ -127,12 +129,20 @@ pub(crate) async fn connected(source: &Configured, clock: DateTime<Utc>) -> Resu
     Ok(match source {
         Configured::Postgres(options) => Box::new(Postgres::new((**options).clone()).at_one_instant().await?),
         Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),
-        Configured::Npi(options) => Box::new(Registry::new((**options).clone(), clock)?),
+        Configured::Npi(options, copies) => kept(Registry::new((**options).clone(), clock)?, copies),
         Configured::IcdFiles(folder) => Box::new(OrderFiles::new(folder)),
         Configured::Hcpcs(file) => Box::new(Hcpcs::new(file)),
-        Configured::IcdApi(options) => Box::new(Who::new((**options).clone())?),
+        Configured::IcdApi(options, copies) => kept(Who::new((**options).clone())?, copies),
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })
+}
+
+/// A service, with copies where they are wanted.
+fn kept(service: impl Source + 'static, copies: &Option<PathBuf>) -> Box<dyn Source> {
+    match copies {
+        Some(folder) => Box::new(Kept::new(Arc::new(service), folder)),
+        None => Box::new(service),
+    }
 }
 
 impl PlannedRead {

@@ -36,7 +36,7 @@ struct Apis {
     project: Project,
     registry: Registry,
     who: Who,
-    _servers: [Server; 2],
+    servers: [Server; 2],
 }
 
 impl Apis {
@@ -48,9 +48,9 @@ impl Apis {
         let project = Project::new();
         let sources = format!(
             "\n[sources.npi]\nkind = \"npi\"\nurl = \"{}/api/\"\nper_second = 1000\npatience = \"2s\"\n\
-             tables.providers = \"taxonomy_description=Made-up*\"\n\
+             tables.providers = \"taxonomy_description=Made-up*\"\ncopies = \"copies\"\n\
              \n[sources.icd]\nkind = \"icd\"\nurl = \"{1}\"\ntoken_url = \"{1}/connect/token\"\nclient_id = \"me\"\n\
-             client_secret = \"${{env:ICD_SECRET}}\"\nper_second = 1000\npatience = \"2s\"\n",
+             client_secret = \"${{env:ICD_SECRET}}\"\ncopies = \"copies\"\nper_second = 1000\npatience = \"2s\"\n",
             servers[0].base(),
             servers[1].base(),
         );
@@ -66,7 +66,7 @@ impl Apis {
             ("release", "release"),
         ];
         project.write("mappings/shared.toml", project.read("mappings/shared.toml") + NPI + &codes("2019", &of_who));
-        Apis { project, registry, who, _servers: servers }
+        Apis { project, registry, who, servers }
     }
 
     fn run(&self, args: &[&str]) -> Said {
@@ -132,6 +132,25 @@ fn a_service_that_is_away_is_a_load_that_may_get_better() {
     assert!(said.stdout.contains("it refuses the client"), "{}", said.stdout);
     assert!(!format!("{}{}", said.stdout, said.stderr).contains("canary"), "{}", said.stdout);
     assert_eq!(apis.project.newest().unwrap().stale, ["icd_codes"]);
+}
+
+/// Both services are away: what was read last is known, and the run says so; of a project that never read it nothing is.
+#[test]
+fn copies_answer_for_services_that_are_away() {
+    let apis = Apis::new();
+    apis.project.edit("rcm.toml", "patience = \"2s\"", "patience = \"1s\"");
+    apis.servers.iter().for_each(|server| server.refuse(None));
+    let said = apis.run(&["run", "--as-of", DAY1]);
+    assert_eq!(said.code, 75, "{}", said.stderr);
+    apis.servers.iter().for_each(Server::listen);
+    apis.ok(&["run", "--as-of", "2026-07-01T00:00:00Z"]);
+    let history = || ["icd_codes", "npi_registry"].map(|table| apis.project.history(table));
+    let before = history();
+    apis.servers.iter().for_each(|server| server.refuse(None));
+    let said = apis.ok(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
+    assert_eq!(said.stderr.matches("the service is away").count(), 2, "{}", said.stderr);
+    assert_eq!(history(), before);
+    assert!(apis.project.newest().unwrap().stale.is_empty());
 }
 
 #[test]

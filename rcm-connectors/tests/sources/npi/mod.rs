@@ -1,5 +1,6 @@
 //! The NPI registry, as a server on loopback answers for it.
 
+mod away;
 mod contract;
 mod faults;
 mod questions;

@@ -1,0 +1,171 @@
+//! A copy of what a service said last, that answers when the service is away, and says so.
+
+use crate::files::sha256;
+use crate::parquet::{decode, encode};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use rcm_core::{Class, CursorKind, Described, Problem, Reading, Source, Wanted, Watermark, Window};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A source of which the last whole read of each table is kept in a folder. Where another try may help, and no read succeeds, the
+/// copy answers: a table that is read as a whole with the rows that it had, a window with none, for nothing is known to be new.
+/// [`Reading::notes`] says so, and from when the copy is; what is absent from it is not gone.
+///
+/// For services whose tables fit into memory, such as codes.
+#[derive(Clone)]
+pub struct Kept {
+    source: Arc<dyn Source>,
+    folder: PathBuf,
+}
+
+impl Kept {
+    /// Keeps copies of a source's tables; the folder is made when it is needed.
+    pub fn new(source: Arc<dyn Source>, folder: impl Into<PathBuf>) -> Kept {
+        Kept { source, folder: folder.into() }
+    }
+
+    /// Of what was asked.
+    fn file(&self, table: &str, columns: &[String]) -> PathBuf {
+        let asked = format!("{table}\n{}", columns.join("\n"));
+        self.folder.join(format!("{}.parquet", &sha256(asked.as_bytes())[..32]))
+    }
+}
+
+/// A copy: its rows, and when it was made; none where there is none that can be read.
+fn copy(file: &Path) -> Option<(Vec<RecordBatch>, DateTime<Utc>)> {
+    let made = std::fs::metadata(file).and_then(|about| about.modified()).ok()?;
+    let rows = decode(std::fs::read(file).ok()?.into()).ok()?;
+    Some((rows, made.into()))
+}
+
+#[async_trait]
+impl Source for Kept {
+    async fn describe(&self, table: &str) -> Result<Described, Problem> {
+        match self.source.describe(table).await {
+            Err(problem) if problem.class == Class::Temporary => {
+                let (rows, _) = copy(&self.file(table, &[])).ok_or(problem)?;
+                let schema = rows[0].schema();
+                let cursor = |field: &arrow::datatypes::FieldRef| {
+                    CursorKind::of(field.data_type()).map(|kind| (field.name().clone(), kind, false))
+                };
+                let cursors = schema.fields().iter().filter_map(cursor).collect();
+                Ok(Described { schema, key: Vec::new(), cursors })
+            }
+            described => described,
+        }
+    }
+
+    async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
+        let file = self.file(&wanted.table, &wanted.columns);
+        let is_whole = wanted.window == Window::Whole;
+        let (inner, schema, bounds) = match self.source.open(wanted).await {
+            Ok(inner) => {
+                let (schema, bounds) = (inner.schema().clone(), inner.bounds());
+                (Ok(inner), schema, bounds)
+            }
+            Err(problem) if problem.class == Class::Temporary => {
+                let Some((rows, _)) = copy(&file) else { return Err(problem) };
+                (Err(problem), rows[0].schema(), (None, None))
+            }
+            Err(problem) => return Err(problem),
+        };
+        Ok(Box::new(Read { inner, schema, bounds, file, is_whole, away: Mutex::new(None) }))
+    }
+}
+
+/// All rows of a read.
+async fn all(reading: &dyn Reading) -> Result<Vec<RecordBatch>, Problem> {
+    let mut rows = Vec::new();
+    for part in 0..reading.parts() {
+        let mut batches = reading.read(part);
+        while let Some(batch) = batches.try_next().await? {
+            rows.push(batch);
+        }
+    }
+    Ok(rows)
+}
+
+struct Read {
+    /// The service's, or why there is none.
+    inner: Result<Box<dyn Reading>, Problem>,
+    schema: SchemaRef,
+    bounds: (Option<Watermark>, Option<Watermark>),
+    file: PathBuf,
+    is_whole: bool,
+    /// That the copy answered.
+    away: Mutex<Option<String>>,
+}
+
+impl Read {
+    async fn rows(&self) -> Result<Vec<RecordBatch>, Problem> {
+        let problem = match &self.inner {
+            Err(problem) => problem.clone(),
+            Ok(inner) => match all(&**inner).await {
+                Ok(rows) => {
+                    self.keep(&rows)?;
+                    return Ok(rows);
+                }
+                Err(problem) if problem.class == Class::Temporary => problem,
+                Err(problem) => return Err(problem),
+            },
+        };
+        let (rows, made) =
+            copy(&self.file).filter(|(rows, _)| rows[0].schema() == self.schema).ok_or_else(|| problem.clone())?;
+        let is_empty = rows.iter().all(|batch| batch.num_rows() == 0);
+        if self.is_whole && is_empty {
+            return Err(problem);
+        }
+        let made = made.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let what = if self.is_whole { "these are rows of the copy of" } else { "nothing new is known since" };
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(format!("the service is away ({}): {what} {made}", problem.what));
+        Ok(if self.is_whole { rows } else { Vec::new() })
+    }
+
+    /// Keeps a whole; of a window only that there was one.
+    fn keep(&self, rows: &[RecordBatch]) -> Result<(), Problem> {
+        if !self.is_whole && self.file.exists() {
+            return Ok(());
+        }
+        let failed = |e: &dyn std::fmt::Display| Problem::storage(self.file.display().to_string(), e);
+        let bytes = encode(&self.schema, if self.is_whole { rows } else { &[] }, &[]).map_err(|e| failed(&e))?;
+        let aside = self.file.with_extension("part");
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+        std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, &self.file)).map_err(|e| failed(&e))
+    }
+}
+
+impl Reading for Read {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn bounds(&self) -> (Option<Watermark>, Option<Watermark>) {
+        self.bounds
+    }
+
+    /// What is not in a copy may be there.
+    fn is_snapshot(&self) -> bool {
+        false
+    }
+
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn read(&self, _part: usize) -> BoxStream<'_, Result<RecordBatch, Problem>> {
+        stream::once(self.rows()).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let of_inner = self.inner.as_ref().map(|inner| inner.notes()).unwrap_or_default();
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        of_inner.into_iter().chain(away).collect()
+    }
+}

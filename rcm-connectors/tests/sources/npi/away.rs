@@ -1,0 +1,64 @@
+//! A copy answers when the service is away, and says so.
+
+use super::{ALL, numbers, options, source};
+use crate::web::http::Server;
+use crate::web::nppes::{Registry, Shape};
+use crate::{open, rows, wait};
+use arrow::array::AsArray;
+use rcm_connectors::kept::Kept;
+use rcm_connectors::npi::Options;
+use rcm_core::{Class, Lag, Source, Window};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn what_was_read_last_is_known_when_the_registry_is_away() {
+    wait(async {
+        let registry = Registry::made_up(1, 45, Shape::Of2026);
+        let server = Server::plain(registry.handler());
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { patience: Duration::from_millis(300), ..options(&server) };
+        let kept = Kept::new(Arc::new(source(options)), folder.path().join("copies"));
+        let since = || Window::Since { cursor: "last_updated".into(), watermark: None, lag: Lag::Steps(0) };
+        server.refuse(None);
+        // Nothing is known of it.
+        assert_eq!(kept.describe(ALL).await.unwrap_err().class, Class::Temporary);
+        assert_eq!(
+            open(&kept, ALL, Window::Whole).await.err().map(|problem| problem.class),
+            None,
+            "it is asked when it is read"
+        );
+        let reading = open(&kept, ALL, Window::Whole).await.unwrap();
+        assert_eq!(rows(&*reading).await.unwrap_err().class, Class::Temporary);
+
+        server.listen();
+        let reading = open(&kept, ALL, Window::Whole).await.unwrap();
+        assert_eq!((rows(&*reading).await.unwrap().num_rows(), reading.notes()), (45, Vec::new()));
+        let was = numbers(&registry);
+        registry.remove(was.first().unwrap());
+        server.refuse(None);
+        // As a whole what it had, of a window nothing.
+        for (window, count) in [(Window::Whole, 45), (since(), 0)] {
+            assert!(kept.describe(ALL).await.unwrap().cursor("last_updated").is_some());
+            let reading = open(&kept, ALL, window).await.unwrap();
+            let read = rows(&*reading).await.unwrap();
+            let found: BTreeSet<String> = read["npi"].as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+            assert_eq!(found.len(), count);
+            assert!(count == 0 || found == was);
+            let notes = reading.notes();
+            assert!(notes.len() == 1 && notes[0].contains("the service is away"), "{notes:?}");
+            assert!(!reading.is_snapshot());
+        }
+        server.listen();
+        let reading = open(&kept, ALL, Window::Whole).await.unwrap();
+        assert_eq!((rows(&*reading).await.unwrap().num_rows(), reading.notes()), (44, Vec::new()));
+
+        // A copy that is damaged is none.
+        server.refuse(None);
+        let copy = std::fs::read_dir(folder.path().join("copies")).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(copy, b"PAR1 no more").unwrap();
+        let reading = open(&kept, ALL, Window::Whole).await.unwrap();
+        assert_eq!(rows(&*reading).await.unwrap_err().class, Class::Temporary);
+    });
+}
