@@ -18,6 +18,7 @@ mod faulty;
 mod foreign;
 mod gate;
 mod hospitals;
+mod late;
 mod maintain;
 #[cfg(target_os = "linux")]
 mod mounts;
