@@ -26,8 +26,10 @@ enum Fault {
     LosesARow,
     /// Of what was read before.
     RemembersRows,
-    /// It takes its rows when they are read.
+    /// It takes its rows when they are read, in several parts.
     OpensLate,
+    /// It has no times of change, and gives the whole for what is new.
+    WholeForNew,
     /// Rows at the watermark are not read again.
     Skips,
     /// A row whose cursor is null is in no window.
@@ -103,6 +105,7 @@ impl Source for Faulty {
             (Err(_), Fault::LetsAnybodyIn, Some(_)) => {
                 Ok(Described { schema: Arc::new(Schema::empty()), key: Vec::new(), cursors: Vec::new() })
             }
+            (Ok(described), Fault::WholeForNew, _) => Ok(Described { cursors: Vec::new(), ..described }),
             (Ok(described), ..) => {
                 self.described.lock().unwrap().push((table.to_owned(), described.schema.clone()));
                 Ok(described)
@@ -146,11 +149,14 @@ impl Reading for FaultyReading {
     }
 
     fn parts(&self) -> usize {
-        self.reading.parts()
+        self.reading.parts() + usize::from(self.fault == Fault::OpensLate)
     }
 
     fn read(&self, part: usize) -> BoxStream<'_, Result<RecordBatch, Problem>> {
         static READS: AtomicUsize = AtomicUsize::new(0);
+        if part == self.reading.parts() {
+            return stream::empty().boxed();
+        }
         let batches = self.reading.read(part);
         match self.fault {
             Fault::LosesARow => batches.map(|batch| batch.map(|b| b.slice(0, b.num_rows().saturating_sub(1)))).boxed(),
@@ -226,7 +232,7 @@ impl<F> Tried<F> {
 #[async_trait]
 impl<F: Fixture> Fixture for Tried<F> {
     fn cursors(&self) -> Vec<CursorKind> {
-        self.right.cursors()
+        if self.fault == Fault::WholeForNew { Vec::new() } else { self.right.cursors() }
     }
 
     async fn create(&self, cursor: Option<CursorKind>) -> String {
@@ -283,6 +289,7 @@ async fn a_source_that_breaks_a_clause_is_refused_by_it() {
         (Fault::FailsOnNothing, "empty"),
         (Fault::Inclusive, "between"),
         (Fault::Converts, "state"),
+        (Fault::WholeForNew, "state"),
         (Fault::OldColumns, "columns"),
         (Fault::AllColumns, "projection"),
         (Fault::InventsTables, "tables"),
