@@ -84,6 +84,14 @@ impl Source {
     pub fn has_tables(&self) -> bool {
         !matches!(self, Source::Files(_))
     }
+
+    /// What the name of a table stands for there, where that is not the name itself.
+    pub(crate) fn question(&self, table: &str) -> Option<&str> {
+        match self {
+            Source::Npi(options, _) => options.tables.get(table).map(String::as_str),
+            _ => None,
+        }
+    }
 }
 
 /// Files below a folder.

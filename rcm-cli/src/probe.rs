@@ -38,7 +38,7 @@ impl Probe {
     }
 }
 
-/// Looks at everything that active lines need; reads no row and writes nothing.
+/// Looks at everything that active lines need; reads no row of a database and writes nothing.
 pub async fn probe(project: &Project, now: DateTime<Utc>) -> Probe {
     let mut findings = Vec::new();
     let active = || project.lines.iter().filter(|line| line.is_active);
@@ -51,7 +51,7 @@ pub async fn probe(project: &Project, now: DateTime<Utc>) -> Probe {
             findings.push(folder(name, &files.path));
             continue;
         }
-        let connected = connected(source, now).await;
+        let connected = connected(source, now, false).await;
         for line in lines {
             let described = match &connected {
                 Ok(source) => source.describe(&line.source_table).await,

@@ -59,7 +59,8 @@ impl CodeKind {
 /// <https://www.cms.gov/medicare/coding-billing/healthcare-common-procedure-system/quarterly-update> (the zip holds the layout)
 ///
 /// A text goes on over several lines. What stands before the first record, such as the terms under which it may be used, is
-/// passed over; what is no record behind it is an error, told by its line.
+/// passed over as long as it does not look like one; all else that is no record, a line that is missing or cut too, is an
+/// error, told by its line.
 #[derive(Debug, Clone)]
 pub struct Hcpcs {
     file: PathBuf,
@@ -70,6 +71,8 @@ const TABLES: [&str; 2] = ["procedures", "modifiers"];
 /// A record, its continuations joined to it.
 struct Record {
     code: String,
+    /// Of its last line.
+    sequence: u32,
     is_modifier: bool,
     long: String,
     short: String,
@@ -90,13 +93,18 @@ fn day(text: &str) -> Option<Option<NaiveDate>> {
     if text.trim().is_empty() {
         return Some(None);
     }
-    NaiveDate::parse_from_str(text, "%Y%m%d").ok().map(Some)
+    let is_day = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_day.then(|| NaiveDate::parse_from_str(text, "%Y%m%d").ok())?.map(Some)
+}
+
+/// Whether it says that it is a record, right or wrong.
+fn looks_like_one(line: &[u8]) -> bool {
+    let is_sequence = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    line.get(5..10).is_some_and(is_sequence) && line.get(10).is_some_and(|id| b"3478".contains(id))
 }
 
 /// A line: its record, and whether it goes on with the one before; none of what is no line of the file.
 fn record(line: &[u8]) -> Option<(Record, bool)> {
-    let sequence = part(line, 5, 10);
-    let is_sequence = sequence.len() == 5 && sequence.bytes().all(|byte| byte.is_ascii_digit());
     let (is_modifier, goes_on) = match line.get(10)? {
         b'3' => (false, false),
         b'4' => (false, true),
@@ -109,12 +117,13 @@ fn record(line: &[u8]) -> Option<(Record, bool)> {
         true => code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()),
         false => CodeKind::of(&code).is_some(),
     };
-    if !is_sequence || !is_code {
+    if !looks_like_one(line) || !is_code {
         return None;
     }
+    let sequence = part(line, 5, 10).parse().ok()?;
     let days = [day(&part(line, 268, 276))?, day(&part(line, 276, 284))?, day(&part(line, 284, 292))?];
     let (long, short) = (part(line, 11, 91), part(line, 91, 119));
-    Some((Record { code, is_modifier, long, short, days, action: part(line, 292, 293) }, goes_on))
+    Some((Record { code, sequence, is_modifier, long, short, days, action: part(line, 292, 293) }, goes_on))
 }
 
 fn schema() -> SchemaRef {
@@ -145,20 +154,28 @@ impl Hcpcs {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let place = || format!("{place}:{}", number + 1);
             match record(line) {
-                None if records.is_empty() || line.iter().all(u8::is_ascii_whitespace) => {}
+                None if line.iter().all(u8::is_ascii_whitespace) => {}
+                None if records.is_empty() && !looks_like_one(line) => {}
                 None => return Err(told(place(), "is no line of an HCPCS file")),
                 Some((next, false)) => records.push(next),
                 Some((next, true)) => {
-                    let before = records
-                        .last_mut()
-                        .filter(|before| before.code == next.code && before.is_modifier == next.is_modifier);
+                    let before = records.last_mut().filter(|before| {
+                        (&before.code, before.is_modifier) == (&next.code, next.is_modifier)
+                            && before.sequence < next.sequence
+                    });
                     let before = before.ok_or_else(|| told(place(), "goes on with a record that is not before it"))?;
                     before.long = format!("{} {}", before.long, next.long).trim_end().to_owned();
+                    before.sequence = next.sequence;
                 }
             }
         }
         if records.is_empty() {
             return Err(told(place, "holds no record of HCPCS"));
+        }
+        let mut from_behind = bytes.rsplit(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let (last, before) = (from_behind.next().unwrap_or_default(), from_behind.next().unwrap_or_default());
+        if !last.is_empty() && last.len() < before.len() {
+            return Err(told(place, "ends in the middle of a line"));
         }
         records.retain(|record| record.is_modifier == is_modifier);
         Ok(records)
@@ -320,6 +337,10 @@ mod tests {
             (format!("{good}\ncanary"), ":2"),
             (format!("{good}\n{}", line("A9998", 100, '4', "canary", "", ["", "", ""], "")), ":2"),
             (format!("{good}\n{}", line("A9998", 100, '3', "canary", "", ["20201399", "", ""], "")), ":2"),
+            (format!("{good}\n{}", line("A9998", 100, '3', "canary", "", ["2020010", "", ""], "")), ":2"),
+            (format!("{good}\n{}", line("A9999", 100, '4', "canary", "", ["", "", ""], "")), ":2"),
+            (format!("terms\n{}\n{good}", good.replace("A9999", "canar")), ":2"),
+            (format!("{good}\n{}", &good[..280]), "hcpcs.txt"),
             ("canary\n".to_owned(), "hcpcs.txt"),
         ] {
             let (_folder, source) = write(&text);

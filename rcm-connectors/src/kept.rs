@@ -10,29 +10,34 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use rcm_core::{Class, CursorKind, Described, Problem, Reading, Source, Wanted, Watermark, Window};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A source of which the last whole read of each table is kept in a folder. Where another try may help, and no read succeeds, the
-/// copy answers: a table that is read as a whole with the rows that it had, a window with none, for nothing is known to be new.
-/// [`Reading::notes`] says so, and from when the copy is; what is absent from it is not gone.
+/// copy answers: a table that is read as a whole with the rows that it had, what is behind a watermark with none, for nothing is
+/// known to be new. [`Reading::notes`] says so, and from when the copy is; what is absent from it is not gone. All other windows
+/// need the source itself. A copy that cannot be written is a note, too.
 ///
 /// For services whose tables fit into memory, such as codes.
 #[derive(Clone)]
 pub struct Kept {
     source: Arc<dyn Source>,
     folder: PathBuf,
+    of: String,
 }
 
 impl Kept {
-    /// Keeps copies of a source's tables; the folder is made when it is needed.
-    pub fn new(source: Arc<dyn Source>, folder: impl Into<PathBuf>) -> Kept {
-        Kept { source, folder: folder.into() }
+    /// Keeps copies of a source's tables; the folder is made when it is needed. `of` says what the source is, such as its
+    /// address and the questions that its tables stand for: a source that says something else has other copies.
+    pub fn new(source: Arc<dyn Source>, folder: impl Into<PathBuf>, of: impl Into<String>) -> Kept {
+        Kept { source, folder: folder.into(), of: of.into() }
     }
 
     /// Of what was asked.
-    fn file(&self, table: &str, columns: &[String]) -> PathBuf {
-        let asked = format!("{table}\n{}", columns.join("\n"));
-        self.folder.join(format!("{}.parquet", &sha256(asked.as_bytes())[..32]))
+    fn file(&self, table: &str, columns: &[String], is_whole: bool) -> PathBuf {
+        let asked = format!("{:?}", (&self.of, table, columns));
+        let end = if is_whole { "whole" } else { "window" };
+        self.folder.join(format!("{}-{end}.parquet", &sha256(asked.as_bytes())[..32]))
     }
 }
 
@@ -48,7 +53,8 @@ impl Source for Kept {
     async fn describe(&self, table: &str) -> Result<Described, Problem> {
         match self.source.describe(table).await {
             Err(problem) if problem.class == Class::Temporary => {
-                let (rows, _) = copy(&self.file(table, &[])).ok_or(problem)?;
+                let of = |is_whole| copy(&self.file(table, &[], is_whole));
+                let (rows, _) = of(true).or_else(|| of(false)).ok_or(problem)?;
                 let schema = rows[0].schema();
                 let cursor = |field: &arrow::datatypes::FieldRef| {
                     CursorKind::of(field.data_type()).map(|kind| (field.name().clone(), kind, false))
@@ -61,20 +67,24 @@ impl Source for Kept {
     }
 
     async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
-        let file = self.file(&wanted.table, &wanted.columns);
-        let is_whole = wanted.window == Window::Whole;
+        let (is_whole, may_answer) = match wanted.window {
+            Window::Whole => (true, true),
+            Window::Since { watermark, .. } => (false, watermark.is_some()),
+            Window::Between { .. } => return self.source.open(wanted).await,
+        };
+        let file = self.file(&wanted.table, &wanted.columns, is_whole);
         let (inner, schema, bounds) = match self.source.open(wanted).await {
             Ok(inner) => {
                 let (schema, bounds) = (inner.schema().clone(), inner.bounds());
                 (Ok(inner), schema, bounds)
             }
-            Err(problem) if problem.class == Class::Temporary => {
+            Err(problem) if problem.class == Class::Temporary && may_answer => {
                 let Some((rows, _)) = copy(&file) else { return Err(problem) };
                 (Err(problem), rows[0].schema(), (None, None))
             }
             Err(problem) => return Err(problem),
         };
-        Ok(Box::new(Read { inner, schema, bounds, file, is_whole, away: Mutex::new(None) }))
+        Ok(Box::new(Read { inner, schema, bounds, file, is_whole, may_answer, note: Mutex::new(None) }))
     }
 }
 
@@ -97,8 +107,10 @@ struct Read {
     bounds: (Option<Watermark>, Option<Watermark>),
     file: PathBuf,
     is_whole: bool,
-    /// That the copy answered.
-    away: Mutex<Option<String>>,
+    /// Whether the copy may stand for the source.
+    may_answer: bool,
+    /// That the copy answered, or is none.
+    note: Mutex<Option<String>>,
 }
 
 impl Read {
@@ -107,10 +119,12 @@ impl Read {
             Err(problem) => problem.clone(),
             Ok(inner) => match all(&**inner).await {
                 Ok(rows) => {
-                    self.keep(&rows)?;
+                    if let Err(problem) = self.keep(&rows) {
+                        self.note(format!("no copy could be kept: {problem}"));
+                    }
                     return Ok(rows);
                 }
-                Err(problem) if problem.class == Class::Temporary => problem,
+                Err(problem) if problem.class == Class::Temporary && self.may_answer => problem,
                 Err(problem) => return Err(problem),
             },
         };
@@ -122,22 +136,29 @@ impl Read {
         }
         let made = made.to_rfc3339_opts(SecondsFormat::Secs, true);
         let what = if self.is_whole { "these are rows of the copy of" } else { "nothing new is known since" };
-        *self.away.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(format!("the service is away ({}): {what} {made}", problem.what));
+        self.note(format!("the service did not answer ({}): {what} {made}", problem.what));
         Ok(if self.is_whole { rows } else { Vec::new() })
     }
 
-    /// Keeps a whole; of a window only that there was one.
+    fn note(&self, note: String) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+    }
+
+    /// Keeps a whole; of a window only that there was one, and when.
     fn keep(&self, rows: &[RecordBatch]) -> Result<(), Problem> {
-        if !self.is_whole && self.file.exists() {
-            return Ok(());
-        }
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let failed = |e: &dyn std::fmt::Display| Problem::storage(self.file.display().to_string(), e);
         let bytes = encode(&self.schema, if self.is_whole { rows } else { &[] }, &[]).map_err(|e| failed(&e))?;
-        let aside = self.file.with_extension("part");
+        // Several may keep at once.
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let aside = self.file.with_extension(format!("{process}-{number}.part"));
         let folder = self.file.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-        std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, &self.file)).map_err(|e| failed(&e))
+        let moved = std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, &self.file));
+        moved.map_err(|e| {
+            let _ = std::fs::remove_file(&aside);
+            failed(&e)
+        })
     }
 }
 
@@ -165,7 +186,7 @@ impl Reading for Read {
 
     fn notes(&self) -> Vec<String> {
         let of_inner = self.inner.as_ref().map(|inner| inner.notes()).unwrap_or_default();
-        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        of_inner.into_iter().chain(away).collect()
+        let own = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        of_inner.into_iter().chain(own).collect()
     }
 }

@@ -69,7 +69,9 @@ impl Raw {
             settle: all("settle", &self.settle),
             patience: all("patience", &self.patience),
             time_zone: all("time_zone", &self.time_zone),
-            tables: self.tables.clone(),
+            tables: self.tables.as_ref().map(|tables| {
+                tables.iter().map(|(name, value)| (name.clone(), fill(&format!("tables.{name}"), value))).collect()
+            }),
             ..*self
         }
     }

@@ -215,7 +215,7 @@ fn check_file(
 
     let (mut watermark, mut below_window) = (None, 0);
     let dates = table.watermark().and_then(|w| conformed.batch.column_by_name(w.name));
-    let is_file = landed.file.watermark.is_none();
+    let is_file = landed.file.cursor.is_none();
     if let Some(dates) = dates.and_then(|d| d.as_any().downcast_ref::<Date32Array>()).filter(|_| incremental && is_file)
     {
         let last = quarantine::last_day(as_of, settings.grace);

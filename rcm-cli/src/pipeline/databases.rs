@@ -4,13 +4,16 @@
 //! before come again. Those that are as they were then are left out, by a digest of each row at the edge of the window
 //! before; so a window in which nothing is new lands nothing.
 
-use super::Reach;
+mod compared;
+
+use super::{Options, Reach};
 use crate::config::{Project, Source as Configured};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use chrono::{DateTime, TimeDelta, Utc};
+use compared::Compared;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 use rcm_connectors::cpt::Hcpcs;
@@ -55,8 +58,10 @@ pub(crate) struct PlannedRead {
     edge: Option<String>,
     /// Windows that are compared with what is there now.
     compared: Option<Compared>,
-    /// Whether the watermark stays where it is.
+    /// Whether a part is read again, all of it, and the watermark stays where it is.
     is_backfill: bool,
+    /// What the table's name stands for at its source, where that is not the name itself.
+    pub(super) question: Option<String>,
     /// Third sequence of its rows.
     pub(super) place: u64,
 }
@@ -65,16 +70,6 @@ impl fmt::Debug for PlannedRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlannedRead").field("cursor", &self.cursor).field("saved", &self.saved).finish_non_exhaustive()
     }
-}
-
-/// Windows that were read before.
-struct Compared {
-    /// Where they begin; none: at the beginning.
-    from: Option<Watermark>,
-    /// What was read of them.
-    files: Vec<ReadFile>,
-    /// Where a run would begin to read without.
-    usual: Option<Watermark>,
 }
 
 /// The name of the state part that holds the edge of a load's last window.
@@ -86,12 +81,15 @@ pub(super) fn edge_part(load: &str) -> String {
 pub(super) struct Databases<'a> {
     now: DateTime<Utc>,
     reach: &'a Reach,
-    known: BTreeMap<String, Result<Box<dyn Source>, Problem>>,
+    /// What is compared or read again must come from the source itself.
+    with_copies: bool,
+    known: BTreeMap<String, Result<Arc<dyn Source>, Problem>>,
 }
 
 impl<'a> Databases<'a> {
-    pub(super) fn at(now: DateTime<Utc>, reach: &'a Reach) -> Databases<'a> {
-        Databases { now, reach, known: BTreeMap::new() }
+    pub(super) fn at(now: DateTime<Utc>, options: &'a Options) -> Databases<'a> {
+        let with_copies = options.reach == Reach::New && !options.full_refresh;
+        Databases { now, reach: &options.reach, with_copies, known: BTreeMap::new() }
     }
 
     /// Fixes what is to be read by a line; none where it reads files.
@@ -106,61 +104,78 @@ impl<'a> Databases<'a> {
     ) -> Option<Result<PlannedRead, Problem>> {
         let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
         if !self.known.contains_key(&line.source) {
-            let database = tried(async || connected(source, self.now).await).await;
+            let database = tried(async || connected(source, self.now, self.with_copies).await).await;
             self.known.insert(line.source.clone(), database);
         }
         let name = line.name();
         let placed = |problem: &Problem| {
             let place = format!("{name}: {}", problem.place);
-            of_load(Problem { place, ..problem.clone() })
+            Problem { place, ..problem.clone() }
         };
         match &self.known[&line.source] {
             Ok(database) => {
-                let planned = PlannedRead::open(&**database, line, state, edge, is_rebuilt, self.reach, as_of).await;
+                let asked =
+                    Asked { line, question: source.question(&line.source_table), is_rebuilt, reach: self.reach };
+                let planned = PlannedRead::open(&**database, asked, state, edge, as_of).await;
                 Some(planned.map_err(|problem| placed(&problem)))
             }
-            Err(problem) => Some(Err(placed(problem))),
+            Err(problem) => Some(Err(of_load(placed(problem)))),
         }
     }
 }
 
-/// A database, or a service, as it is now.
-pub(crate) async fn connected(source: &Configured, clock: DateTime<Utc>) -> Result<Box<dyn Source>, Problem> {
+/// A database, or a service, as it is now; with copies, which answer for services that are away, or as it is itself.
+pub(crate) async fn connected(
+    source: &Configured,
+    clock: DateTime<Utc>,
+    with_copies: bool,
+) -> Result<Arc<dyn Source>, Problem> {
+    let kept = |service: Arc<dyn Source>, copies: &Option<PathBuf>, of: String| -> Arc<dyn Source> {
+        match copies.as_ref().filter(|_| with_copies) {
+            Some(folder) => Arc::new(Kept::new(service, folder, of)),
+            None => service,
+        }
+    };
     Ok(match source {
-        Configured::Postgres(options) => Box::new(Postgres::new((**options).clone()).at_one_instant().await?),
-        Configured::SqlServer(options) => Box::new(SqlServer::new((**options).clone()).at_one_instant().await?),
-        Configured::Npi(options, copies) => kept(Registry::new((**options).clone(), clock)?, copies),
-        Configured::IcdFiles(folder) => Box::new(OrderFiles::new(folder)),
-        Configured::Hcpcs(file) => Box::new(Hcpcs::new(file)),
-        Configured::IcdApi(options, copies) => kept(Who::new((**options).clone())?, copies),
+        Configured::Postgres(options) => Arc::new(Postgres::new((**options).clone()).at_one_instant().await?),
+        Configured::SqlServer(options) => Arc::new(SqlServer::new((**options).clone()).at_one_instant().await?),
+        Configured::Npi(options, copies) => {
+            let of = format!("{} {:?}", options.url, options.tables);
+            kept(Arc::new(Registry::new((**options).clone(), clock)?), copies, of)
+        }
+        Configured::IcdFiles(folder) => Arc::new(OrderFiles::new(folder)),
+        Configured::Hcpcs(file) => Arc::new(Hcpcs::new(file)),
+        Configured::IcdApi(options, copies) => {
+            kept(Arc::new(Who::new((**options).clone())?), copies, options.url.clone())
+        }
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })
 }
 
-/// A service, with copies where they are wanted.
-fn kept(service: impl Source + 'static, copies: &Option<PathBuf>) -> Box<dyn Source> {
-    match copies {
-        Some(folder) => Box::new(Kept::new(Arc::new(service), folder)),
-        None => Box::new(service),
-    }
+/// What is to be read of a table, as the line and the run say it.
+struct Asked<'a> {
+    line: &'a LoadLine,
+    /// What the table's name stands for, where that is not the name itself.
+    question: Option<&'a str>,
+    is_rebuilt: bool,
+    reach: &'a Reach,
 }
 
 impl PlannedRead {
     async fn open(
         database: &dyn Source,
-        line: &LoadLine,
+        Asked { line, question, is_rebuilt, reach }: Asked<'_>,
         state: Option<&TableState>,
         edge: Option<&String>,
-        is_rebuilt: bool,
-        reach: &Reach,
         as_of: &str,
     ) -> Result<PlannedRead, Problem> {
         let name = line.name();
         // What was read of another table, or by another column, says nothing of this one. A rebuild reads all of it again, and
         // finds what came later than the lag.
         let is_same = |before: &&ReadFile| {
-            let of = (before.source == line.source, before.file == line.source_table);
-            of == (true, true) && before.cursor.as_ref() == Some(&line.watermark) && !is_rebuilt
+            let is_table = before.source == line.source && before.file == line.source_table;
+            let is_question = before.question.as_deref() == question;
+            is_table && is_question && before.cursor.as_ref() == Some(&line.watermark) && !is_rebuilt
         };
         let before = state.and_then(|state| state.last(&name)).filter(is_same);
         let place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
@@ -170,10 +185,10 @@ impl PlannedRead {
             .map_or(Vec::new(), |state| state.files.iter().filter(|file| file.load == name).filter(is_same).collect());
         let mut cursor = None;
         if line.load_type == LoadType::Incremental {
-            let described = tried(async || database.describe(&line.source_table).await).await?;
+            let described = tried(async || database.describe(&line.source_table).await).await.map_err(of_load)?;
             let kind = described.cursor(&line.watermark).ok_or_else(|| {
                 let what = format!("watermark `{}` is no column that tells what is new", line.watermark);
-                Problem::new(Class::Config, &line.source_table, what)
+                Problem::new(Class::Failed, &line.source_table, what)
                     .hint("name a column that is a date, a timestamp or an integer")
             })?;
             let by_default = match kind {
@@ -189,29 +204,20 @@ impl PlannedRead {
             (None, _) => Window::Whole,
             (Some((cursor, kind, _)), Reach::Between(from, to)) => {
                 is_backfill = true;
-                let point = |text: &String| {
-                    Watermark::parse(*kind, text).ok_or_else(|| {
-                        let problem =
-                            Problem::new(Class::Config, &line.source_table, format!("--from or --to is no {kind}"));
-                        problem.hint(
-                            "write 2026-06-28, 2026-06-28T12:00:00, the same with Z, or a number, as the watermark is",
-                        )
-                    })
-                };
-                Window::Between { cursor: cursor.clone(), from: point(from)?, to: point(to)? }
+                let (from, to) = between(&line.source_table, *kind, from, to)?;
+                Window::Between { cursor: cursor.clone(), from, to }
             }
             (Some((cursor, kind, lag)), Reach::Reconcile(count)) if saved.is_some() => {
-                let usual = Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag }.lower(*kind)?;
-                // Where the last of the windows before ended.
-                let from = windows.len().checked_sub(count + 1).and_then(|at| windows[at].watermark);
-                let files = windows.iter().filter(|file| file.watermark >= from).map(|file| (*file).clone()).collect();
-                compared = Some(Compared { from, files, usual });
-                Window::Since { cursor: cursor.clone(), watermark: from, lag: Lag::Steps(0) }
+                let usual = Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag };
+                let windows = Compared::of(&windows, *count, usual.lower(*kind).map_err(of_load)?);
+                let window = Window::Since { cursor: cursor.clone(), watermark: windows.from, lag: Lag::Steps(0) };
+                compared = Some(windows);
+                window
             }
             (Some((cursor, _, lag)), _) => Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag },
         };
         let wanted = Wanted { table: line.source_table.clone(), columns: Vec::new(), window };
-        let reading = tried(async || database.open(&wanted).await).await?;
+        let reading = tried(async || database.open(&wanted).await).await.map_err(of_load)?;
         Ok(PlannedRead {
             columns: reading.schema().fields().iter().map(|field| field.name().clone()).collect(),
             is_torn: !reading.is_snapshot(),
@@ -222,6 +228,7 @@ impl PlannedRead {
             edge: edge.cloned(),
             compared,
             is_backfill,
+            question: question.map(str::to_owned),
             place,
         })
     }
@@ -254,14 +261,15 @@ impl PlannedRead {
         let Some((column, kind, lag)) = &self.cursor else {
             return Ok(New { rows, notes, watermark: None, edge: None });
         };
-        let cursor = |rows: &RecordBatch| {
-            let cursor = rows.column_by_name(column).cloned();
-            cursor.ok_or_else(|| broken(ArrowError::SchemaError("its cursor is gone".to_owned())))
-        };
-        let at = |rows: &ArrayRef, row: usize| Watermark::greatest(*kind, &rows.slice(row, 1));
-        let greatest = Watermark::greatest(*kind, &cursor(&rows)?);
-        let watermark = if greatest > self.saved && !self.is_backfill { greatest } else { self.saved };
-        let mut known: HashSet<[u8; 16]> = match &self.edge {
+        let cursor = rows.column_by_name(column).cloned();
+        let cursor = cursor.ok_or_else(|| broken(ArrowError::SchemaError("its cursor is gone".to_owned())))?;
+        if self.is_backfill {
+            // All of its part, as it is now: what was read at the edge before may be older, and the next window reads it anew.
+            return Ok(New { rows, notes, watermark: self.saved, edge: Some(Vec::new()) });
+        }
+        let greatest = Watermark::greatest(*kind, &cursor);
+        let watermark = if greatest > self.saved { greatest } else { self.saved };
+        let known: HashSet<Digest16> = match &self.edge {
             None => HashSet::new(),
             Some(path) => {
                 let bytes = lake.get_digested(path).await?;
@@ -271,59 +279,31 @@ impl PlannedRead {
         let digests = digests(&rows).map_err(broken)?;
         let mut is_new: Vec<bool> = digests.iter().map(|digest| !known.contains(digest)).collect();
         if let Some(compared) = &self.compared {
-            let (column, mut is_alike) = (cursor(&rows)?, true);
-            for file in &compared.files {
-                let before = super::land::archived(lake, file).await?.rows;
-                // What was read with other columns cannot be compared.
-                match RecordBatch::try_new(rows.schema(), before.columns().to_vec()) {
-                    Ok(alike) if same_names(&before, &rows) => known.extend(self::digests(&alike).map_err(broken)?),
-                    _ => is_alike = false,
-                }
-            }
-            let mut late = 0;
-            for (row, is_new) in is_new.iter_mut().enumerate() {
-                let at = at(&column, row);
-                // What lies before the first of them was not asked for.
-                *is_new &=
-                    !known.contains(&digests[row]) && (at.is_none() || compared.from.is_none() || at >= compared.from);
-                late += u64::from(*is_new && at.is_some() && at < compared.usual);
-            }
-            notes.push(compared.said(rows.num_rows(), late, is_alike));
+            let at =
+                (0..rows.num_rows()).map(|row| Watermark::greatest(*kind, &cursor.slice(row, 1))).collect::<Vec<_>>();
+            notes.push(compared.mark(&rows, &digests, &at, &mut is_new, lake).await?);
         }
-        let is_new = BooleanArray::from(is_new);
-        let new = filter_record_batch(&rows, &is_new).map_err(broken)?;
-        if self.is_backfill {
-            // What the next window will see again was not looked for.
-            return Ok(New { rows: new, notes, watermark, edge: None });
-        }
+        let new = filter_record_batch(&rows, &BooleanArray::from(is_new)).map_err(broken)?;
         let again = Window::Since { cursor: column.clone(), watermark, lag: *lag }.lower(*kind)?;
-        let edge = at_or_behind(&cursor(&rows)?, *kind, again, &digests);
+        let edge = at_or_behind(&cursor, *kind, again, &digests);
         Ok(New { rows: new, notes, watermark, edge: Some(edge) })
     }
 }
 
-impl Compared {
-    fn said(&self, rows: usize, late: u64, is_alike: bool) -> String {
-        let windows = format!("{} windows", self.files.len());
-        let from = self.from.map_or("the beginning".to_owned(), |from| from.to_string());
-        if !is_alike {
-            return format!("{windows} since {from} were read with other columns: what lies in them is read again");
-        }
-        match late {
-            0 => format!("compared with {windows} since {from}: {rows} rows, none came late"),
-            late => format!(
-                "compared with {windows} since {from}: {rows} rows, {late} came later than the lag and are read now: raise the lag"
-            ),
-        }
+/// The points of `--from` and `--to`. A wrong one is wrong for the whole run.
+fn between(table: &str, kind: CursorKind, from: &str, to: &str) -> Result<(Watermark, Watermark), Problem> {
+    let wrong = |what: String| {
+        let problem = Problem::new(Class::Config, table, what);
+        problem.hint("write 2026-06-28, 2026-06-28T12:00:00, the same with Z, or a number, as the watermark is")
+    };
+    let point = |key: &str, text: &str| {
+        Watermark::parse(kind, text).ok_or_else(|| wrong(format!("{key} is no {kind}, as the watermark is")))
+    };
+    let (from, to) = (point("--from", from)?, point("--to", to)?);
+    match from < to {
+        true => Ok((from, to)),
+        false => Err(wrong("--from is not before --to: nothing lies between".to_owned())),
     }
-}
-
-fn same_names(a: &RecordBatch, b: &RecordBatch) -> bool {
-    a.schema_ref().fields().iter().map(|field| field.name()).eq(b
-        .schema_ref()
-        .fields()
-        .iter()
-        .map(|field| field.name()))
 }
 
 /// What a window has that the one before it had not.
@@ -336,8 +316,11 @@ pub(super) struct New {
     pub(super) edge: Option<Vec<u8>>,
 }
 
+/// The first half of a SHA-256.
+type Digest16 = [u8; 16];
+
 /// A digest of each row, by its values and their types.
-fn digests(rows: &RecordBatch) -> Result<Vec<[u8; 16]>, ArrowError> {
+fn digests(rows: &RecordBatch) -> Result<Vec<Digest16>, ArrowError> {
     let fields: Vec<SortField> = rows.columns().iter().map(|c| SortField::new(c.data_type().clone())).collect();
     let schema = format!("{:?}", rows.schema_ref().fields());
     let encoded = RowConverter::new(fields)?.convert_columns(rows.columns())?;
@@ -349,12 +332,12 @@ fn digests(rows: &RecordBatch) -> Result<Vec<[u8; 16]>, ArrowError> {
 }
 
 /// The digests of rows at or behind a point, and of those whose cursor says nothing; sorted.
-fn at_or_behind(cursor: &ArrayRef, kind: CursorKind, lower: Option<Watermark>, digests: &[[u8; 16]]) -> Vec<u8> {
+fn at_or_behind(cursor: &ArrayRef, kind: CursorKind, lower: Option<Watermark>, digests: &[Digest16]) -> Vec<u8> {
     let is_seen_again = |row: usize| {
         let at = Watermark::greatest(kind, &cursor.slice(row, 1));
         at.is_none() || lower.is_none() || at >= lower
     };
-    let mut edge: Vec<&[u8; 16]> =
+    let mut edge: Vec<&Digest16> =
         (0..cursor.len()).filter(|row| is_seen_again(*row)).map(|row| &digests[row]).collect();
     edge.sort_unstable();
     edge.into_iter().flatten().copied().collect()

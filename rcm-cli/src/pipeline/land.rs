@@ -191,7 +191,7 @@ async fn encode_table(
     let mut read = read_file(plan, line, 0);
     (read.file, read.place) = (line.source_table.clone(), table.place);
     (read.watermark, read.torn, read.drifted) = (new.watermark, table.is_torn, drifted);
-    read.cursor = table.cursor().map(str::to_owned);
+    (read.cursor, read.question) = (table.cursor().map(str::to_owned), table.question.clone());
     let numbers: Int64Array = (1..=count as i64).collect();
     let lines = Int64Array::new_null(count);
     let rows = stamped(&read, &new.rows, &numbers, &lines).map_err(|e| Problem::storage(&place, e))?;
@@ -256,6 +256,7 @@ fn read_file(plan: &Plan<'_>, line: &LoadLine, n: usize) -> ReadFile {
         rejected: None,
         watermark: None,
         cursor: None,
+        question: None,
         torn: false,
         drifted: false,
     }

@@ -171,6 +171,10 @@ pub(super) async fn make<'a>(
     let has_windows = |line: &&LoadLine| {
         line.load_type == LoadType::Incremental && project.sources.get(&line.source).is_some_and(Source::has_tables)
     };
+    if options.reach != Reach::New && options.full_refresh {
+        let what = "stands beside --full-refresh, which reads all";
+        return Err(Problem::new(Class::Config, "--reconcile, --from", what).hint("leave one of the two out"));
+    }
     if options.reach != Reach::New && !lines.iter().any(has_windows) {
         let what = "no line that is selected is an incremental table of a database: there are no windows";
         return Err(
@@ -193,7 +197,7 @@ pub(super) async fn make<'a>(
         }
     };
     let mut loads: Vec<PlannedLoad<'a>> = pool.install(|| lines.par_iter().map(load).collect());
-    let mut databases = Databases::at(clock.now(), &options.reach);
+    let mut databases = Databases::at(clock.now(), options);
     for load in &mut loads {
         let (line, state) = (load.line, states.get(load.line.table));
         let stands = previous.as_ref().and_then(|p| p.tables.get(&format!("silver/{}", line.table)));

@@ -48,7 +48,7 @@ impl Apis {
         let project = Project::new();
         let sources = format!(
             "\n[sources.npi]\nkind = \"npi\"\nurl = \"{}/api/\"\nper_second = 1000\npatience = \"2s\"\n\
-             tables.providers = \"taxonomy_description=Made-up*\"\ncopies = \"copies\"\n\
+             tables.providers = \"taxonomy_description=${{env:WANTED}}\"\ncopies = \"copies\"\n\
              \n[sources.icd]\nkind = \"icd\"\nurl = \"{1}\"\ntoken_url = \"{1}/connect/token\"\nclient_id = \"me\"\n\
              client_secret = \"${{env:ICD_SECRET}}\"\ncopies = \"copies\"\nper_second = 1000\npatience = \"2s\"\n",
             servers[0].base(),
@@ -72,7 +72,7 @@ impl Apis {
     fn run(&self, args: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
         command.arg("-c").arg(self.project.path("rcm.toml")).args(args);
-        run(command.env("ICD_SECRET", "canary-secret-77"))
+        run(command.env("ICD_SECRET", "canary-secret-77").env("WANTED", "Made-up*"))
     }
 
     fn ok(&self, args: &[&str]) -> Said {
@@ -120,6 +120,13 @@ fn providers_and_codes_of_services_stand_in_silver_and_gold() {
     // Nothing is new.
     let said = apis.ok(&["run", "--as-of", "2026-07-03T00:00:00Z", "--select", "npi_registry"]);
     assert!(said.stderr.contains("npi_registry  incremental  nothing new"), "{}", said.stderr);
+    // Another question is another table, under the same name too.
+    apis.project.edit("rcm.toml", "${env:WANTED}", "${env:WANTED}&enumeration_type=NPI-2");
+    let said = apis.ok(&["run", "--as-of", "2026-07-04T00:00:00Z", "--select", "npi_registry"]);
+    let organizations =
+        project.sql("SELECT count(*) FROM silver.npi_registry WHERE is_current AND enumeration_type = 'NPI-2'");
+    let told = format!("{0} rows: {0} unchanged", organizations[0]);
+    assert!(organizations[0] != "0" && said.stderr.contains(&told), "{told}: {}", said.stderr);
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn copies_answer_for_services_that_are_away() {
     let before = history();
     apis.servers.iter().for_each(|server| server.refuse(None));
     let said = apis.ok(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
-    assert_eq!(said.stderr.matches("the service is away").count(), 2, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("the service did not answer").count(), 2, "{}", said.stderr);
     assert_eq!(history(), before);
     assert!(apis.project.newest().unwrap().stale.is_empty());
 }

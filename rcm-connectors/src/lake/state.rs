@@ -35,6 +35,9 @@ pub struct ReadFile {
     /// The column of that watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// What the table's name stood for at its source, where that is not the name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
     /// Whether it shows its table at several instants: then what is absent from it says nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub torn: bool,

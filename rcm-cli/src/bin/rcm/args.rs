@@ -67,7 +67,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         full_refresh: bool,
         /// Compares the last windows of incremental tables of databases with what is there now, and reads what came late.
-        #[arg(long, value_name = "WINDOWS", num_args = 0..=1, default_missing_value = "7", conflicts_with = "full_refresh")]
+        #[arg(long, value_name = "WINDOWS", num_args = 0..=1, default_missing_value = "7", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "full_refresh")]
         reconcile: Option<u16>,
         /// Reads incremental tables of databases from this point of the watermark, and moves no watermark.
         #[arg(long, value_name = "POINT", requires = "to", conflicts_with_all = ["full_refresh", "reconcile"])]
