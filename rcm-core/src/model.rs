@@ -93,11 +93,6 @@ impl Column {
     pub fn is_tracked(&self) -> bool {
         matches!(self.role, Role::Reference | Role::Attribute)
     }
-
-    /// Whether its least and greatest value may stand in a file's footer: never a patient's data.
-    pub fn may_have_statistics(&self) -> bool {
-        matches!(self.tag, Tag::None | Tag::Financial)
-    }
 }
 
 /// A table of the common model.
@@ -259,7 +254,6 @@ mod tests {
         ] {
             let column = super::table(table).and_then(|t| t.column(column)).expect("a column of the model");
             assert!(!column.in_gold(), "{table}.{}", column.name);
-            assert!(!column.may_have_statistics());
         }
     }
 }

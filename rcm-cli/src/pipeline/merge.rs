@@ -80,10 +80,8 @@ pub(super) async fn merge(
             Problem::new(Class::Failed, &quarantine.table, "has other columns than this version writes")
         })?;
     }
-    let statistics: Vec<&str> = [VALID_FROM, VALID_TO, IS_CURRENT]
-        .into_iter()
-        .chain(table.columns.iter().filter(|c| c.may_have_statistics()).map(|c| c.name))
-        .collect();
+    // Of what a source says no value stands in a footer: the least and the greatest are somebody's.
+    let statistics = [VALID_FROM, VALID_TO, IS_CURRENT];
     let keys = table.business_key();
     let mode = project.settings.writes(table.name);
     let options = HistoryOptions { keys: &keys, statistics: &statistics, mode, rebuilt };

@@ -6,6 +6,7 @@ mod append;
 mod audit;
 mod bad_config;
 mod bad_input;
+mod canaries;
 mod cloud;
 #[path = "../../../rcm-connectors/tests/components/mod.rs"]
 mod components;
