@@ -15,9 +15,10 @@ use rcm_core::{Source, Window};
 /// Seconds of the processor that this process took.
 fn processor() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<u64> =
+    let fields: Vec<i64> =
         stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|field| field.parse().ok()).collect();
-    // The third field is a letter; of the numbers behind it user and system time are the 11th and 12th, in hundredths.
+    // The third field is a letter; of the numbers behind it, one of which may be -1, user and system time are the 11th and
+    // 12th, in hundredths.
     (fields[10] + fields[11]) as f64 / 100.0
 }
 
