@@ -16,6 +16,8 @@
 //!
 //! What it is not: it decides nothing about the data. Rules live in `rcm-transforms`, history in `rcm-scd2`.
 
+#[cfg(any(feature = "postgres", feature = "sqlserver"))]
+mod ahead;
 pub mod contract;
 #[cfg(feature = "cpt")]
 pub mod cpt;

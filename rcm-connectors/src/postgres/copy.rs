@@ -7,17 +7,16 @@ use super::catalog::Kind;
 use super::decode::Rows;
 use super::session::{Session, problem, silent};
 use super::snapshot::Snapshot;
+use crate::ahead::{Give, ahead};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::{Buf, Bytes, BytesMut};
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use rcm_core::{Class, Problem};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -37,33 +36,15 @@ pub(super) struct Part {
     pub(super) unheld: Arc<[AtomicU64]>,
 }
 
-/// What a task gives: a batch, or none at the end.
-type Given = Result<Option<RecordBatch>, Problem>;
-
 impl Part {
-    /// Its rows. A task of its own decodes a batch ahead, so that the server need not wait while one is used; it ends when the
-    /// stream is dropped.
+    /// Its rows.
     pub(super) fn read(self) -> BoxStream<'static, Result<RecordBatch, Problem>> {
-        let begin = async move {
-            let (give, take) = mpsc::channel::<Given>(1);
-            let (place, mut task) = (self.place.clone(), JoinSet::new());
-            task.spawn(async move {
-                if let Err(problem) = self.copy(&give).await {
-                    let _ = give.send(Err(problem)).await;
-                }
-            });
-            stream::try_unfold((take, task), move |(mut take, task)| {
-                let broken = Problem::storage(&place, "the read stopped without a word");
-                async move {
-                    let given = take.recv().await.unwrap_or(Err(broken))?;
-                    Ok(given.map(|batch| (batch, (take, task))))
-                }
-            })
-        };
-        begin.flatten_stream().boxed()
+        ahead(Problem::storage(&self.place, "the read stopped without a word"), move |give| async move {
+            self.copy(&give).await
+        })
     }
 
-    async fn copy(&self, give: &mpsc::Sender<Given>) -> Result<(), Problem> {
+    async fn copy(&self, give: &Give) -> Result<(), Problem> {
         let (place, patience) = (&self.place, self.database.options.patience);
         let free = self.database.free.acquire().await;
         let _free = free.map_err(|e| Problem::storage(place, e))?;

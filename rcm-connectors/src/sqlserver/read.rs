@@ -5,16 +5,15 @@ use super::catalog::Kind;
 use super::decode::Rows;
 use super::session::{Session, problem, unreadable};
 use super::statements;
+use crate::ahead::{Give, ahead};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use rcm_core::{Class, Problem};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tiberius::QueryItem;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 /// A part of a table to read.
 #[derive(Clone)]
@@ -30,33 +29,13 @@ pub(super) struct Part {
     pub(super) replaced: Arc<[AtomicU64]>,
 }
 
-/// What a task gives: a batch, or none at the end.
-type Given = Result<Option<RecordBatch>, Problem>;
-
 impl Part {
-    /// Its rows. A task of its own decodes a batch ahead, so that the server need not wait while one is used; it ends when the
-    /// stream is dropped. Where the driver panics, nothing more comes out of it, and no end.
+    /// Its rows.
     pub(super) fn read(self) -> BoxStream<'static, Result<RecordBatch, Problem>> {
-        let begin = async move {
-            let (give, take) = mpsc::channel::<Given>(1);
-            let (place, mut task) = (self.place.clone(), JoinSet::new());
-            task.spawn(async move {
-                if let Err(problem) = self.rows(&give).await {
-                    let _ = give.send(Err(problem)).await;
-                }
-            });
-            stream::try_unfold((take, task), move |(mut take, task)| {
-                let broken = unreadable(&place);
-                async move {
-                    let given = take.recv().await.unwrap_or(Err(broken))?;
-                    Ok(given.map(|batch| (batch, (take, task))))
-                }
-            })
-        };
-        futures::FutureExt::flatten_stream(begin).boxed()
+        ahead(unreadable(&self.place), move |give| async move { self.rows(&give).await })
     }
 
-    async fn rows(&self, give: &mpsc::Sender<Given>) -> Result<(), Problem> {
+    async fn rows(&self, give: &Give) -> Result<(), Problem> {
         let (place, options) = (&self.place, &self.server.options);
         let free = self.server.free.acquire().await;
         let _free = free.map_err(|e| Problem::storage(place, e))?;
