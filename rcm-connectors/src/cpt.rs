@@ -1,13 +1,14 @@
 //! Codes of procedures: what a code is by its shape ([`CodeKind`]), and the HCPCS file of CMS ([`Hcpcs`]). CPT is licensed by the
 //! AMA: its codes come from the hospital's own files ([`crate::csv`]), and no text of it is here.
 
+use crate::codes::{places, whole};
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use rcm_core::{Class, Described, Problem, Reading, Source, Wanted, Watermark, Window};
+use rcm_core::{Class, Described, Problem, Reading, Source, Wanted, Watermark};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -198,10 +199,8 @@ impl Source for Hcpcs {
 
     async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
         let records = self.records(is_modifier(&wanted.table)?)?;
-        if wanted.window != Window::Whole {
-            let problem = Problem::new(Class::Config, &wanted.table, "codes say nothing of when they changed");
-            return Err(problem.hint("load the table with loadtype Full"));
-        }
+        whole(&wanted.table, &wanted.window)?;
+        let places = places(&wanted.table, &schema(), &wanted.columns)?;
         let text = |of: &dyn Fn(&Record) -> Option<String>| -> ArrayRef {
             Arc::new(records.iter().map(of).collect::<StringArray>())
         };
@@ -221,17 +220,7 @@ impl Source for Hcpcs {
             text(&|record| filled(&record.action)),
         ];
         let failed = |e| Problem::storage(&wanted.table, e);
-        let mut rows = RecordBatch::try_new(schema(), columns).map_err(failed)?;
-        if !wanted.columns.is_empty() {
-            let place = |name: &String| {
-                rows.schema_ref().index_of(name).map_err(|_| {
-                    Problem::new(Class::Drift, &wanted.table, format!("there is no column `{name}`"))
-                        .hint("correct the mapping")
-                })
-            };
-            let places = wanted.columns.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-            rows = rows.project(&places).map_err(failed)?;
-        }
+        let rows = RecordBatch::try_new(schema(), columns).and_then(|rows| rows.project(&places)).map_err(failed)?;
         Ok(Box::new(Read { schema: rows.schema(), rows }))
     }
 }
@@ -269,6 +258,7 @@ mod tests {
     use super::*;
     use futures::TryStreamExt;
     use futures::executor::block_on;
+    use rcm_core::Window;
 
     fn line(code: &str, sequence: usize, id: char, long: &str, short: &str, days: [&str; 3], action: &str) -> String {
         let begin = format!("{code:>5}{sequence:05}{id}{long:<80}{short:<28}");

@@ -9,14 +9,3 @@ mod who;
 
 pub use order::OrderFiles;
 pub use who::{Client, Options, Who};
-
-use rcm_core::{Class, Problem, Window};
-
-/// Codes say nothing of when they changed: all of a release, or nothing.
-fn whole(table: &str, window: &Window) -> Result<(), Problem> {
-    match window {
-        Window::Whole => Ok(()),
-        _ => Err(Problem::new(Class::Config, table, "codes say nothing of when they changed")
-            .hint("load the table with loadtype Full")),
-    }
-}

@@ -18,6 +18,8 @@
 
 #[cfg(any(feature = "postgres", feature = "sqlserver"))]
 mod ahead;
+#[cfg(any(feature = "cpt", feature = "icd"))]
+mod codes;
 pub mod contract;
 #[cfg(feature = "cpt")]
 pub mod cpt;

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What a source of kind `icd` is where its `path` is given: order files of CMS, and not the API of the WHO.
+const ICD_FILES: &str = "icd with path";
+
 /// Takes key, what is wrong with it, and what to do.
 type Wrong<'a> = &'a mut dyn FnMut(&str, String, &str);
 
@@ -82,7 +85,7 @@ impl Raw {
         const SERVICES: &[&str] = &["npi", "icd"];
         const CONNECTED: &[&str] = &["postgres", "sqlserver", "npi", "icd"];
         [
-            (&["csv", "icd", "hcpcs"], "path", self.path.is_some()),
+            (&["csv", ICD_FILES, "hcpcs"], "path", self.path.is_some()),
             (&["csv"], "files", self.files.is_some()),
             (&["csv"], "delivery", self.delivery.is_some()),
             (DATABASES, "host", self.host.is_some()),
@@ -119,6 +122,7 @@ impl Raw {
             wrong("kind", format!("source kind `{}` is not built in", self.kind), &choose(&self.kind, &kinds));
             return None;
         };
+        let kind = if kind == "icd" && self.path.is_some() { ICD_FILES } else { kind };
         let settings = self.settings();
         let own: Vec<&str> = settings.iter().filter(|(of, ..)| of.contains(&kind)).map(|(_, key, _)| *key).collect();
         for (_, key, _) in settings.iter().filter(|(of, _, is_given)| !of.contains(&kind) && *is_given) {
@@ -127,15 +131,13 @@ impl Raw {
         if kind == "csv" {
             return self.files(as_written, root, wrong);
         }
-        if kind == "icd" && self.path.is_some() {
-            return self.order_files(as_written, root, wrong);
-        }
-        if kind == "hcpcs" {
+        if kind == ICD_FILES || kind == "hcpcs" {
             let Some(path) = self.path else {
                 wrong("path", "is missing".to_owned(), "name the file of CMS, such as HCPC2026_JAN_ANWEB.txt");
                 return None;
             };
-            return Some(Source::Hcpcs(base(root, as_written.path.as_deref().unwrap_or_default()).join(path)));
+            let path = base(root, as_written.path.as_deref().unwrap_or_default()).join(path);
+            return Some(if kind == "hcpcs" { Source::Hcpcs(path) } else { Source::IcdFiles(path) });
         }
         let shared = self.shared(as_written, root, wrong);
         let copies =
@@ -251,25 +253,6 @@ impl Raw {
 }
 
 impl Raw {
-    fn order_files(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
-        let of_api = [
-            ("url", self.url.is_some()),
-            ("copies", self.copies.is_some()),
-            ("token_url", self.token_url.is_some()),
-            ("client_id", self.client_id.is_some()),
-            ("client_secret", self.client_secret.is_some()),
-            ("per_second", self.per_second.is_some()),
-            ("ca_file", self.ca_file.is_some()),
-            ("patience", self.patience.is_some()),
-            ("tls", self.tls.is_some()),
-        ];
-        for (key, _) in of_api.into_iter().filter(|(_, is_given)| *is_given) {
-            wrong(key, "is of the WHO's API, and `path` of order files".to_owned(), "take one of the two away");
-        }
-        let path = base(root, as_written.path.as_deref().unwrap_or_default()).join(self.path?);
-        Some(Source::IcdFiles(path))
-    }
-
     fn npi(self, shared: Shared, copies: Option<PathBuf>, wrong: Wrong<'_>) -> Source {
         let default = npi::Options::default();
         let options = npi::Options {

@@ -209,6 +209,10 @@ fn codes_of_order_files_and_their_next_release() {
             "X99.01|true|2026-04|true",
         ]
     );
+    // What the API of the WHO has, files have not.
+    project.edit("rcm.toml", "path = \"landing/icd\"\n", "path = \"landing/icd\"\nurl = \"https://id.who.int\"\n");
+    let said = project.run(&["check"]);
+    assert!(said.code == 2 && said.stderr.contains("is no setting of a `icd with path` source"), "{}", said.stderr);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The ICD-10-CM order files of CMS: lines of fixed columns.
 //! <https://www.cms.gov/medicare/coding-billing/icd-10-codes> ("Code Descriptions in Tabular Order"; the zip holds the layout)
 
-use super::whole;
+use crate::codes::{places, whole};
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -258,16 +258,7 @@ impl Source for OrderFiles {
         let releases = self.releases(&wanted.table)?;
         whole(&wanted.table, &wanted.window)?;
         let all = schema();
-        let place = |name: &String| {
-            all.index_of(name).map_err(|_| {
-                Problem::new(Class::Drift, &wanted.table, format!("there is no column `{name}`"))
-                    .hint("correct the mapping")
-            })
-        };
-        let columns = match wanted.columns.as_slice() {
-            [] => (0..all.fields().len()).collect(),
-            names => names.iter().map(place).collect::<Result<Vec<_>, _>>()?,
-        };
+        let columns = places(&wanted.table, &all, &wanted.columns)?;
         let schema = Arc::new(all.project(&columns).map_err(|e| Problem::storage(&wanted.table, e))?);
         Ok(Box::new(Read { releases, columns, schema }))
     }

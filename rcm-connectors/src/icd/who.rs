@@ -2,7 +2,7 @@
 //! <https://icd.who.int/icdapi/docs2>
 
 use super::token::Tokens;
-use super::whole;
+use crate::codes::whole;
 use crate::http::records::{Column, Of, batch, chosen, schema, text};
 use crate::http::{Failed, Service, address};
 use arrow::array::RecordBatch;
