@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let report = pipeline::run(&project, &Options::default(), &clock, &Silent).await;
     assert_eq!(report.exit_code(), 0, "{:?}", report.problems);
 
-    let tables = Tables::newest(&project.lake).await?;
+    let tables = Tables::newest(&project.lake.now().await?).await?;
     println!(
         "{}",
         tables.show("SELECT department, amount FROM gold.kpi_department_charges ORDER BY amount DESC").await?

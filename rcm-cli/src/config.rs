@@ -3,17 +3,20 @@
 mod file;
 mod lines;
 mod mappings;
+mod secrets;
 mod sources;
 mod vars;
 
 use chrono::Duration;
 pub(crate) use mappings::csv_format;
 use rcm_connectors::files::sha256;
-use rcm_connectors::lake::{Location, WriteMode};
+use rcm_connectors::lake::WriteMode;
 use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
 use std::collections::{BTreeMap, BTreeSet};
+use secrets::Keeper;
+pub use secrets::Place;
 use std::path::{Path, PathBuf};
 pub use vars::Vars;
 
@@ -23,7 +26,7 @@ pub struct Project {
     /// The configuration file.
     pub file: PathBuf,
     /// Where the lake lies.
-    pub lake: Location,
+    pub lake: Place,
     /// Settings of every run.
     pub settings: Settings,
     /// Source blocks by name.
@@ -31,6 +34,8 @@ pub struct Project {
     /// All lines of `load_config.csv`, inactive ones included.
     pub lines: Vec<LoadLine>,
     mappings: BTreeMap<String, Mapping>,
+    /// Source → which of its secrets is kept where.
+    kept: BTreeMap<String, Vec<(&'static str, Keeper)>>,
     /// Digest of all that says how data are read: part of the run id. Neither the lake's URL nor a source's path is in
     /// it, so that the same data give the same lake wherever they lie.
     pub digest: String,
@@ -155,6 +160,7 @@ impl Project {
             sources: config.sources,
             lines,
             mappings,
+            kept: config.kept,
             digest,
         })
     }

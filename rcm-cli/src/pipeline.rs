@@ -114,12 +114,12 @@ async fn attempt(
 
     if options.dry_run {
         // Opens what is there and makes nothing.
-        let lake = Lake::existing(&project.lake).await?;
+        let lake = Lake::existing(&project.lake.now().await?).await?;
         let plan = plan::make(project, options, &lines, lake.as_ref(), &threads(options)?, clock).await?;
         report.plan(&plan);
         return Ok(());
     }
-    let lake = open(&project.lake)?;
+    let lake = open(&project.lake.now().await?)?;
     let lease = lake.lease().await?;
     let outcome = begun(project, options, &lines, &lake, clock, progress, report).await;
     if let Err(problem) = &outcome

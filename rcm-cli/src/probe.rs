@@ -51,7 +51,7 @@ pub async fn probe(project: &Project, now: DateTime<Utc>) -> Probe {
             findings.push(folder(name, &files.path));
             continue;
         }
-        let connected = connected(source, now, false).await;
+        let connected = connected(project, name, now, false).await;
         for line in lines {
             let described = match &connected {
                 Ok(source) => source.describe(&line.source_table).await,
@@ -65,7 +65,11 @@ pub async fn probe(project: &Project, now: DateTime<Utc>) -> Probe {
         }
     }
     let place = format!("lake: {}", project.lake);
-    findings.push(match Lake::existing(&project.lake).await {
+    let lake = match project.lake.now().await {
+        Ok(location) => Lake::existing(&location).await,
+        Err(problem) => Err(problem),
+    };
+    findings.push(match lake {
         Ok(lake) => {
             let found = if lake.is_some() { "is there" } else { "is not there yet: the first run makes it" };
             Finding { place, found: found.to_owned(), warning: None, problem: None }

@@ -61,7 +61,7 @@ pub async fn status(project: &Project, at: At) -> Result<StatusReport, Problem> 
         quarantine: BTreeMap::new(),
         versions: BTreeMap::new(),
     };
-    let Some(lake) = Lake::existing(&project.lake).await? else { return Ok(report) };
+    let Some(lake) = Lake::existing(&project.lake.now().await?).await? else { return Ok(report) };
     report.last_run = lake.last_audit().await?.map(|(run_id, status, error)| LastRun { run_id, status, error });
     let Some((newest, damaged)) = at.find(&lake).await? else { return Ok(report) };
     report.damaged = damaged.map(|problem| problem.to_string());

@@ -6,14 +6,13 @@
 
 pub(crate) mod records;
 
-use crate::tls::trusting;
+use crate::tls::{refusal, trusting};
 use flate2::read::GzDecoder;
 use rcm_core::{Class, Problem};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
-use std::error::Error as _;
 use std::io::Read;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -181,16 +180,9 @@ impl Service {
         if error.is_timeout() {
             return self.other(true, &format!("it is not done with an answer in {} s", self.patience.as_secs()));
         }
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-                let problem = self.problem(Class::Failed, &format!("no trusted connection: {tls}"));
-                let hint = "name the authority of the server's certificate in `ca_file`";
-                return (Failed::Other(problem.hint(hint)), false, None);
-            }
-            // What reqwest wraps twice.
-            let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            cause = io.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| inner.source());
+        if let Some(tls) = refusal(error) {
+            let problem = self.problem(Class::Failed, &format!("no trusted connection: {tls}"));
+            return (Failed::Other(problem.hint("name the authority of the server's certificate in `ca_file`")), false, None);
         }
         self.other(true, "the connection failed")
     }

@@ -10,6 +10,7 @@
 //! | `cpt` | [`cpt`] | codes of procedures by their shape, and the HCPCS file of CMS |
 //! | `icd` | [`icd`] | ICD-10-CM out of the order files of CMS, ICD-10 out of the WHO's API |
 //! | `npi` | [`npi`] | providers of the NPPES registry, by question |
+//! | `keyvault` | [`keyvault`] | secrets out of an Azure Key Vault |
 //! | `delta` | [`lake`] | the lake: lease, intent, publish record, state, history tables, audit |
 //!
 //! What every source of rows must hold to is a test that anybody can call: [`contract`].
@@ -20,6 +21,8 @@
 mod ahead;
 #[cfg(any(feature = "cpt", feature = "icd"))]
 mod codes;
+#[cfg(any(feature = "keyvault", feature = "sqlserver"))]
+mod contained;
 pub mod contract;
 #[cfg(feature = "cpt")]
 pub mod cpt;
@@ -32,6 +35,8 @@ mod http;
 pub mod icd;
 #[cfg(feature = "parquet")]
 pub mod kept;
+#[cfg(feature = "keyvault")]
+pub mod keyvault;
 #[cfg(feature = "delta")]
 pub mod lake;
 #[cfg(feature = "npi")]

@@ -42,7 +42,8 @@ use catalog::{Lies, Table, ranges};
 use futures::stream::BoxStream;
 use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use read::Part;
-use session::{Session, contained};
+use crate::contained::contained;
+use session::{Session, unreadable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -165,7 +166,7 @@ impl SqlServer {
     /// As [`Source::open`].
     pub async fn at_one_instant(&self) -> Result<SqlServer, Problem> {
         let options = self.options.clone();
-        let instant = contained(&self.options.database, async move {
+        let instant = contained(unreadable(&self.options.database), async move {
             Session::open(&options, &options.database).await?.instant(&options).await
         });
         Ok(SqlServer { at: Some(Arc::new(instant.await?)), ..self.clone() })
@@ -248,7 +249,7 @@ impl SqlServer {
 impl Source for SqlServer {
     async fn describe(&self, table: &str) -> Result<Described, Problem> {
         let (options, name) = (self.options.clone(), table.to_owned());
-        contained(table, async move {
+        contained(unreadable(table), async move {
             let mut session = Session::open(&options, &name).await?;
             Ok(session.table(&name, &options).await?.described())
         })
@@ -256,7 +257,7 @@ impl Source for SqlServer {
     }
 
     async fn open(&self, wanted: &Wanted) -> Result<Box<dyn Reading>, Problem> {
-        contained(&wanted.table, self.clone().plan(wanted.clone())).await
+        contained(unreadable(&wanted.table), self.clone().plan(wanted.clone())).await
     }
 }
 

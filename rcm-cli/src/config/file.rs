@@ -1,9 +1,10 @@
 //! `rcm.toml`.
 
+use super::secrets::{Keeper, Keepers, Place, kept};
 use super::{Settings, Source, Vars, choose, duration, fault, sources};
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Access, Location, WriteMode, holds_secret};
-use rcm_core::Problem;
+use rcm_core::{Problem, Secret};
 use rcm_core::model::TABLES;
 use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 pub(super) struct File {
     pub(super) load_config: PathBuf,
     pub(super) mappings: PathBuf,
-    pub(super) lake: Location,
+    pub(super) lake: Place,
     pub(super) settings: Settings,
     pub(super) sources: BTreeMap<String, Source>,
+    pub(super) kept: BTreeMap<String, Vec<(&'static str, Keeper)>>,
     pub(super) digest: String,
 }
 
@@ -105,8 +107,12 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let url = fill(&raw.lake.url, &["lake", "url"]);
     let ca_file = raw.lake.ca_file.as_ref().map(|file| base(root, file).join(fill(file, &["lake", "ca_file"])));
     let budget = raw.lake.retry_budget.as_ref().map(|budget| fill(budget, &["lake", "retry_budget"]));
-    let options = raw.lake.storage_options.iter();
-    let options = options.map(|(key, value)| (key.clone(), fill(value, &["lake", "storage_options", key]))).collect();
+    // A secret that is kept elsewhere is asked for later.
+    let is_later = |option: &str, value: &str| kept(value).is_some() && holds_secret(option, "");
+    let options = raw.lake.storage_options.iter().filter(|(key, value)| !is_later(key, value));
+    let options = options
+        .map(|(key, value)| (key.clone(), Secret::new(fill(value, &["lake", "storage_options", key]))))
+        .collect();
     let grace = fill(&raw.run.grace, &["run", "grace"]);
     let filled: Vec<(&String, sources::Raw)> = raw
         .sources
@@ -123,6 +129,14 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
             wrong(&["lake", "storage_options", option], "is a secret, which never stands in a file".to_owned(), &hint);
         }
     }
+    let keepers = Keepers::new(&vars.env);
+    let mut later = Vec::new();
+    for (option, value) in raw.lake.storage_options.iter().filter(|(key, value)| is_later(key, value)) {
+        match keepers.of(value) {
+            Ok(keeper) => later.extend(keeper.map(|keeper| (option.clone(), keeper))),
+            Err(what) => wrong(&["lake", "storage_options", option], what, "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}"),
+        }
+    }
     let mut access = Access { options, environment: vars.env.clone(), ..Access::default() };
     match budget.as_deref().map(|budget| duration(budget).and_then(|it| it.to_std().ok()).filter(|it| !it.is_zero())) {
         None => {}
@@ -135,7 +149,13 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     }
     let lake = match Location::of(&url, &access) {
         // A folder is relative to the file.
-        Ok(Location::Folder(folder)) => Some(Location::Folder(base(root, &raw.lake.url).join(folder))),
+        Ok(Location::Folder(folder)) => {
+            if let Some((option, _)) = later.first() {
+                let hint = "take storage_options away, or give the URL of an object store";
+                wrong(&["lake", "storage_options", option], "a local folder has no options".to_owned(), hint);
+            }
+            Some(Location::Folder(base(root, &raw.lake.url).join(folder)))
+        }
         Ok(lake) => Some(lake),
         Err(problem) => {
             let place = match problem.place.as_str() {
@@ -182,10 +202,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
         let what = "the newest publish is the lake: it cannot go".to_owned();
         wrong(&["maintain", "keep_publishes"], what, "write 1 or more; 100 is the default");
     }
-    let mut sources = BTreeMap::new();
+    let (mut sources, mut kept) = (BTreeMap::new(), BTreeMap::new());
     for (name, source) in filled {
         let as_written = &raw.sources[name];
         let mut wrong = |key: &str, what: String, hint: &str| wrong(&["sources", name, key], what, hint);
+        kept.insert(name.clone(), as_written.kept(&keepers, &mut wrong));
         sources.extend(source.read(as_written, root, &mut wrong).map(|source| (name.clone(), source)));
     }
     let Some(lake) = lake.filter(|_| problems.is_empty()) else { return Err(problems) };
@@ -196,7 +217,8 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     for (name, source) in &sources {
         digest += &format!("{name} {}\n", sources::said(source));
     }
-    Ok(File { load_config, mappings, lake, settings, sources, digest: sha256(digest.as_bytes()) })
+    let lake = Place::new(lake, url, access, later);
+    Ok(File { load_config, mappings, lake, settings, sources, kept, digest: sha256(digest.as_bytes()) })
 }
 
 pub(super) const DURATIONS: &str = "write a number and a unit: 90s, 15m, 12h, 2d";

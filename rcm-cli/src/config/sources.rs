@@ -1,6 +1,7 @@
 //! `[sources.NAME]`.
 
 use super::file::{DURATIONS, base, is_reference};
+use super::secrets::{Keeper, Keepers, kept};
 use super::{Delivery, Files, Source, choose, duration};
 use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Problem, Secret};
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// What a source of kind `icd` is where its `path` is given: order files of CMS, and not the API of the WHO.
 const ICD_FILES: &str = "icd with path";
+
+/// Settings that are secrets.
+const SECRETS: [&str; 4] = ["password", "token", "key", "client_secret"];
 
 /// Takes key, what is wrong with it, and what to do.
 type Wrong<'a> = &'a mut dyn FnMut(&str, String, &str);
@@ -50,9 +54,12 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// With all references filled in.
+    /// With all references filled in, but those to secrets that are asked for later.
     pub(super) fn filled(&self, fill: &mut dyn FnMut(&str, &str) -> String) -> Raw {
-        let mut all = |key: &str, value: &Option<String>| value.as_ref().map(|value| fill(key, value));
+        let mut all = |key: &str, value: &Option<String>| {
+            let is_later = |value: &str| SECRETS.contains(&key) && kept(value).is_some();
+            value.as_ref().map(|value| if is_later(value) { String::new() } else { fill(key, value) })
+        };
         Raw {
             kind: self.kind.clone(),
             path: all("path", &self.path),
@@ -115,6 +122,24 @@ impl Raw {
         ]
     }
 
+    /// Which secrets are kept elsewhere; one that stands in the file itself is wrong.
+    pub(super) fn kept(&self, keepers: &Keepers<'_>, wrong: Wrong<'_>) -> Vec<(&'static str, Keeper)> {
+        let mut kept = Vec::new();
+        let values = [&self.password, &self.token, &self.key, &self.client_secret];
+        for (key, value) in SECRETS.into_iter().zip(values) {
+            let Some(value) = value else { continue };
+            if !is_reference(value) {
+                let hint = format!("write {key} = \"${{env:NAME}}\", and set NAME where rcm runs");
+                wrong(key, "is a secret, which never stands in a file".to_owned(), &hint);
+            }
+            match keepers.of(value) {
+                Ok(keeper) => kept.extend(keeper.map(|keeper| (key, keeper))),
+                Err(what) => wrong(key, what, "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}"),
+            }
+        }
+        kept
+    }
+
     /// The source, where nothing is wrong with it.
     pub(super) fn read(self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Option<Source> {
         let kinds = ["csv", "postgres", "sqlserver", "npi", "icd", "hcpcs"];
@@ -165,17 +190,6 @@ impl Raw {
 
     /// What all have that are connected to.
     fn shared(&self, as_written: &Raw, root: &Path, wrong: Wrong<'_>) -> Shared {
-        for (key, secret, example) in [
-            ("password", &as_written.password, "password = \"${env:NAME}\""),
-            ("token", &as_written.token, "token = \"${env:NAME}\""),
-            ("key", &as_written.key, "key = \"${env:NAME}\""),
-            ("client_secret", &as_written.client_secret, "client_secret = \"${env:NAME}\""),
-        ] {
-            if secret.as_ref().is_some_and(|secret| !is_reference(secret)) {
-                let hint = format!("write {example}, and set NAME where rcm runs");
-                wrong(key, "is a secret, which never stands in a file".to_owned(), &hint);
-            }
-        }
         if self.connections == Some(0) {
             wrong("connections", "is 0: nobody could read".to_owned(), "write 1 or more; 2 is the default");
         }

@@ -1,5 +1,7 @@
 //! `${var:NAME}`, `${env:NAME}` and `${file:/PATH}` in configuration values.
 
+use super::secrets::{of_file, whole_path};
+use rcm_core::Secret;
 use std::collections::BTreeMap;
 
 /// What may be filled in: `--var` values and the environment, both given by the program, never read here.
@@ -8,7 +10,7 @@ pub struct Vars {
     /// `--var NAME=VALUE`.
     pub var: BTreeMap<String, String>,
     /// The environment.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Secret>,
 }
 
 /// Names only: an environment holds secrets.
@@ -41,25 +43,32 @@ impl Vars {
             let reference = &rest[at + 2..at + end];
             let (kind, name) = reference.split_once(':').unwrap_or((reference, ""));
             if kind == "file" {
-                out.push_str(&of_file(name)?);
+                out.push_str(of_file(&whole_path(name)?)?.expose());
                 rest = &rest[at + end + 1..];
                 continue;
             }
-            let (values, how) = match kind {
-                "var" => (&self.var, "give it with --var NAME=VALUE"),
-                "env" => (&self.env, "set it in the environment"),
+            let (value, how) = match kind {
+                "var" => (self.var.get(name).map(String::as_str), "give it with --var NAME=VALUE"),
+                "env" => (self.env.get(name).map(Secret::expose), "set it in the environment"),
+                "kv" => {
+                    return Err(format!(
+                        "`${{{reference}}}` stands for a secret: password, token, key, client_secret, or a key of storage_options, \
+                         and for all of it"
+                    ));
+                }
                 _ => {
                     return Err(format!(
-                        "`${{{reference}}}` is unknown, expected `${{var:NAME}}`, `${{env:NAME}}` or `${{file:/PATH}}`"
+                        "`${{{reference}}}` is unknown, expected `${{var:NAME}}`, `${{env:NAME}}`, `${{file:/PATH}}` or \
+                         `${{kv:VAULT/NAME}}`"
                     ));
                 }
             };
-            match values.get(name) {
+            match value {
                 Some(value) => out.push_str(value),
                 None => {
                     // Names of the environment are nobody's business; those on the command line are the user's own.
                     let near =
-                        (kind == "var").then(|| super::nearest(name, values.keys().map(String::as_str))).flatten();
+                        (kind == "var").then(|| super::nearest(name, self.var.keys().map(String::as_str))).flatten();
                     let hint = near.map_or_else(|| how.to_owned(), |near| format!("did you mean `{near}`?"));
                     return Err(format!("`${{{reference}}}` has no value: {hint}"));
                 }
@@ -68,13 +77,4 @@ impl Vars {
         }
         Ok(out + rest)
     }
-}
-
-/// What a file holds, such as a secret that an orchestrator put there, without the end of its last line.
-fn of_file(name: &str) -> Result<String, String> {
-    if !std::path::Path::new(name).is_absolute() {
-        return Err("`${file:…}` names no whole path, such as /run/secrets/NAME".to_owned());
-    }
-    let text = std::fs::read_to_string(name).map_err(|e| format!("`${{file:{name}}}` cannot be read: {}", e.kind()))?;
-    Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 pub async fn figures(dir: &Path, vars: &Vars) -> Result<String, Vec<Problem>> {
     let project = Project::open(&dir.join("rcm.toml"), vars)?;
     let one = |p: Problem| vec![p];
-    let tables = Tables::newest(&project.lake).await.map_err(one)?;
+    let tables = Tables::newest(&project.lake.now().await.map_err(one)?).await.map_err(one)?;
     show(dir, &tables).await.map_err(one)
 }
 

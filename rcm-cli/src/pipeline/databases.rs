@@ -104,7 +104,7 @@ impl<'a> Databases<'a> {
     ) -> Option<Result<PlannedRead, Problem>> {
         let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
         if !self.known.contains_key(&line.source) {
-            let database = tried(async || connected(source, self.now, self.with_copies).await).await;
+            let database = tried(async || connected(project, &line.source, self.now, self.with_copies).await).await;
             self.known.insert(line.source.clone(), database);
         }
         let name = line.name();
@@ -124,9 +124,11 @@ impl<'a> Databases<'a> {
     }
 }
 
-/// A database, or a service, as it is now; with copies, which answer for services that are away, or as it is itself.
+/// A database, or a service, as it is now, by its secrets as they are now; with copies, which answer for services that are away,
+/// or as it is itself.
 pub(crate) async fn connected(
-    source: &Configured,
+    project: &Project,
+    name: &str,
     clock: DateTime<Utc>,
     with_copies: bool,
 ) -> Result<Arc<dyn Source>, Problem> {
@@ -136,17 +138,18 @@ pub(crate) async fn connected(
             None => service,
         }
     };
-    Ok(match source {
-        Configured::Postgres(options) => Arc::new(Postgres::new((**options).clone()).at_one_instant().await?),
-        Configured::SqlServer(options) => Arc::new(SqlServer::new((**options).clone()).at_one_instant().await?),
+    Ok(match project.source(name).await? {
+        Configured::Postgres(options) => Arc::new(Postgres::new(*options).at_one_instant().await?),
+        Configured::SqlServer(options) => Arc::new(SqlServer::new(*options).at_one_instant().await?),
         Configured::Npi(options, copies) => {
             let of = format!("{} {:?}", options.url, options.tables);
-            kept(Arc::new(Registry::new((**options).clone(), clock)?), copies, of)
+            kept(Arc::new(Registry::new(*options, clock)?), &copies, of)
         }
         Configured::IcdFiles(folder) => Arc::new(OrderFiles::new(folder)),
         Configured::Hcpcs(file) => Arc::new(Hcpcs::new(file)),
         Configured::IcdApi(options, copies) => {
-            kept(Arc::new(Who::new((**options).clone())?), copies, options.url.clone())
+            let of = options.url.clone();
+            kept(Arc::new(Who::new(*options)?), &copies, of)
         }
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })

@@ -26,11 +26,11 @@ pub async fn maintain(
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<MaintainReport, Problem> {
-    let keep = project.settings.keep_publishes;
-    let did = match Lake::existing(&project.lake).await? {
+    let (keep, place) = (project.settings.keep_publishes, project.lake.now().await?);
+    let did = match Lake::existing(&place).await? {
         None => Maintained { dry_run, ..Maintained::default() },
         Some(lake) if dry_run => lake.would_maintain(keep).await?,
-        Some(_) => open(&project.lake)?.maintain(keep, clock.now(), progress).await?,
+        Some(_) => open(&place)?.maintain(keep, clock.now(), progress).await?,
     };
     Ok(MaintainReport { schema: 1, did })
 }

@@ -32,20 +32,26 @@ fn codes(source: &str, columns: &[(&str, &str)]) -> String {
     format!("\n[tables.icd_codes]\nsource = \"{source}\"\non_drift = \"evolve\"\n[tables.icd_codes.columns]\n{lines}")
 }
 
-struct Apis {
-    project: Project,
+pub(crate) const ICD_SECRET: &str = "canary-secret-77";
+
+/// The registry of providers, and the WHO's codes.
+pub(crate) struct Services {
     registry: Registry,
     who: Who,
-    servers: [Server; 2],
+    pub(crate) servers: [Server; 2],
 }
 
-impl Apis {
-    /// The starter project with both services.
-    fn new() -> Apis {
+impl Services {
+    pub(crate) fn new() -> Services {
         let (registry, who) =
-            (Registry::made_up(3, 60, Shape::Of2026), Who::new(Tree::constructed(), "me", "canary-secret-77"));
+            (Registry::made_up(3, 60, Shape::Of2026), Who::new(Tree::constructed(), "me", ICD_SECRET));
         let servers = [Server::plain(registry.handler()), Server::plain(who.handler())];
-        let project = Project::new();
+        Services { registry, who, servers }
+    }
+
+    /// Lets a project read both.
+    pub(crate) fn join(&self, project: &Project) {
+        let servers = &self.servers;
         let sources = format!(
             "\n[sources.npi]\nkind = \"npi\"\nurl = \"{}/api/\"\nper_second = 1000\npatience = \"2s\"\n\
              tables.providers = \"taxonomy_description=${{env:WANTED}}\"\ncopies = \"copies\"\n\
@@ -55,8 +61,10 @@ impl Apis {
             servers[1].base(),
         );
         project.write("rcm.toml", project.read("rcm.toml") + &sources);
-        let lines = "npi,,providers,Incremental,last_updated,1,codes\nicd,,2019,Full,,1,codes\n";
-        project.write("load_config.csv", project.read("load_config.csv") + lines);
+        let config = project.read("load_config.csv");
+        let end = if config.lines().next().unwrap().ends_with(",lag") { "," } else { "" };
+        let lines = format!("npi,,providers,Incremental,last_updated,1,codes{end}\nicd,,2019,Full,,1,codes{end}\n");
+        project.write("load_config.csv", config + &lines);
         let of_who = [
             ("icd_code", "code"),
             ("description", "title"),
@@ -66,13 +74,26 @@ impl Apis {
             ("release", "release"),
         ];
         project.write("mappings/shared.toml", project.read("mappings/shared.toml") + NPI + &codes("2019", &of_who));
-        Apis { project, registry, who, servers }
+    }
+}
+
+struct Apis {
+    project: Project,
+    services: Services,
+}
+
+impl Apis {
+    /// The starter project with both services.
+    fn new() -> Apis {
+        let (project, services) = (Project::new(), Services::new());
+        services.join(&project);
+        Apis { project, services }
     }
 
     fn run(&self, args: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
         command.arg("-c").arg(self.project.path("rcm.toml")).args(args);
-        run(command.env("ICD_SECRET", "canary-secret-77").env("WANTED", "Made-up*"))
+        run(command.env("ICD_SECRET", ICD_SECRET).env("WANTED", "Made-up*"))
     }
 
     fn ok(&self, args: &[&str]) -> Said {
@@ -105,8 +126,8 @@ fn providers_and_codes_of_services_stand_in_silver_and_gold() {
     assert_eq!(project.sql(charges), plain.sql(charges));
 
     // Somebody moves, and is deactivated; the registry says when.
-    let one = apis.registry.providers()[7].number.clone();
-    apis.registry.change(&one, |provider| {
+    let one = apis.services.registry.providers()[7].number.clone();
+    apis.services.registry.change(&one, |provider| {
         provider.updated = 1_782_900_000_000;
         provider.is_active = false;
         provider.addresses[0].city = "ELSEWHERE".to_owned();
@@ -132,7 +153,7 @@ fn providers_and_codes_of_services_stand_in_silver_and_gold() {
 #[test]
 fn a_service_that_is_away_is_a_load_that_may_get_better() {
     let apis = Apis::new();
-    apis.who.expire();
+    apis.services.who.expire();
     apis.project.edit("rcm.toml", "client_id = \"me\"", "client_id = \"you\"");
     let said = apis.run(&["run", "--as-of", DAY1, "--json"]);
     assert_eq!(said.code, 1, "{}", said.stderr);
@@ -146,14 +167,14 @@ fn a_service_that_is_away_is_a_load_that_may_get_better() {
 fn copies_answer_for_services_that_are_away() {
     let apis = Apis::new();
     apis.project.edit("rcm.toml", "patience = \"2s\"", "patience = \"1s\"");
-    apis.servers.iter().for_each(|server| server.refuse(None));
+    apis.services.servers.iter().for_each(|server| server.refuse(None));
     let said = apis.run(&["run", "--as-of", DAY1]);
     assert_eq!(said.code, 75, "{}", said.stderr);
-    apis.servers.iter().for_each(Server::listen);
+    apis.services.servers.iter().for_each(Server::listen);
     apis.ok(&["run", "--as-of", "2026-07-01T00:00:00Z"]);
     let history = || ["icd_codes", "npi_registry"].map(|table| apis.project.history(table));
     let before = history();
-    apis.servers.iter().for_each(|server| server.refuse(None));
+    apis.services.servers.iter().for_each(|server| server.refuse(None));
     let said = apis.ok(&["run", "--as-of", "2026-07-02T00:00:00Z"]);
     assert_eq!(said.stderr.matches("the service did not answer").count(), 2, "{}", said.stderr);
     assert_eq!(history(), before);

@@ -7,6 +7,7 @@ use crate::support::{DAY1, DAY2, Said, live, rcm, said, wait};
 use futures::TryStreamExt;
 use rcm::config::{Project, Vars};
 use rcm_connectors::lake::Lake;
+use rcm_core::Secret;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -45,9 +46,10 @@ impl Cloud {
     }
 
     fn lake(&self, dir: &str) -> Option<Lake> {
-        let vars = Vars { env: self.environment(), ..Vars::default() };
+        let env = self.environment().into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        let vars = Vars { env, ..Vars::default() };
         let project = Project::open(&self.temp.path().join(dir).join("rcm.toml"), &vars).ok()?;
-        Some(Lake::open(&project.lake).unwrap())
+        Some(Lake::open(&wait(project.lake.now()).unwrap()).unwrap())
     }
 
     fn live(&self, dir: &str) -> Vec<(String, String)> {

@@ -30,7 +30,12 @@ pub(crate) struct Databases {
 impl Databases {
     /// The starter project, whose hospital B has moved from files to a database.
     pub(crate) fn new() -> Option<Databases> {
-        let (server, project) = (Server::shared()?, Project::new());
+        Databases::of(Project::new())
+    }
+
+    /// A project whose hospital B moves from files to a database.
+    pub(crate) fn of(project: Project) -> Option<Databases> {
+        let server = Server::shared()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (database, client) = runtime.block_on(server.database());
         project.write("ca.pem", &server.authority.pem);
@@ -138,7 +143,12 @@ pub(crate) fn mend(project: &Project, hospital: &str, tables: &[&str]) {
 
 /// All figures that gold holds.
 pub(crate) fn gold(project: &Project) -> Vec<String> {
-    let models = rcm_transforms::gold::MODELS.iter();
+    gold_without(project, &[])
+}
+
+/// All figures that gold holds, without some tables.
+pub(crate) fn gold_without(project: &Project, tables: &[&str]) -> Vec<String> {
+    let models = rcm_transforms::gold::MODELS.iter().filter(|model| !tables.contains(&model.name));
     let mut rows: Vec<String> =
         models.flat_map(|model| project.sql(&format!("SELECT '{0}', * FROM gold.{0}", model.name))).collect();
     rows.sort();

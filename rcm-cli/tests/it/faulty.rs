@@ -182,7 +182,7 @@ fn embed(project: &FilePath, as_of: Option<&str>, store: &Arc<Faulty>) -> Vec<Pr
 
 fn embed_beating(project: &FilePath, as_of: Option<&str>, store: &Arc<Faulty>, every: Duration) -> Vec<Problem> {
     let mut config = Config::open(&project.join("rcm.toml"), &Vars::default()).unwrap();
-    config.lake = Location::Store { name: "faulty".to_owned(), store: store.clone() };
+    config.lake = Location::Store { name: "faulty".to_owned(), store: store.clone() }.into();
     let open = |lake: &Location| Ok(Lake::open(lake)?.beating(every));
     match as_of {
         None => wait(pipeline::maintain(&open, &config, false, &Fixed, &Silent)).err().into_iter().collect(),

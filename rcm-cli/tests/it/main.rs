@@ -15,6 +15,7 @@ mod csv;
 mod damage;
 mod databases;
 mod demo;
+mod every_source;
 mod faulty;
 mod foreign;
 mod gate;
@@ -36,6 +37,7 @@ mod support;
 #[allow(dead_code, reason = "the connector's own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/sources/tds/mod.rs"]
 mod tds;
+mod vault;
 mod watched;
 #[allow(unused_imports, reason = "the connectors' own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/sources/web/mod.rs"]

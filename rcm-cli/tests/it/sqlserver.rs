@@ -10,10 +10,10 @@ use std::process::Command;
 use tokio::runtime::Runtime;
 
 /// A table, its key, and its columns that are no texts, with their types.
-type Table = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+pub(crate) type Table = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// The tables of hospital A.
-const TABLES: [Table; 5] = [
+pub(crate) const TABLES: [Table; 5] = [
     ("departments", "DeptID", &[]),
     ("providers", "ProviderID", &[]),
     ("patients", "PatientID", &[("ModifiedDate", "datetime2(7)")]),
@@ -21,15 +21,15 @@ const TABLES: [Table; 5] = [
     ("transactions", "TransactionID", &[("ModifiedDate", "datetimeoffset(7)"), ("Amount", "decimal(18,10)")]),
 ];
 
-struct HospitalA {
-    server: Server,
+pub(crate) struct HospitalA {
+    pub(crate) server: Server,
     database: Database,
     runtime: Runtime,
 }
 
 impl HospitalA {
     /// Moves hospital A of a project from its files to a database.
-    fn of(project: &Project) -> Option<HospitalA> {
+    pub(crate) fn of(project: &Project) -> Option<HospitalA> {
         let postgres = Postgres::shared()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (server, database) = runtime.block_on(async {
@@ -65,7 +65,7 @@ impl HospitalA {
     }
 
     /// What lies in landing goes into the tables: a whole one takes the place of all rows, another one those of its keys.
-    fn deliver(&self, project: &Project) {
+    pub(crate) fn deliver(&self, project: &Project) {
         for (table, key, typed) in TABLES {
             let csv = project.read(&format!("landing/emr/hos-a/{table}.csv"));
             let columns: Vec<&str> = csv.lines().next().unwrap().split(',').collect();

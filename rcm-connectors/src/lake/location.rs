@@ -6,7 +6,7 @@ mod careful;
 mod client;
 
 use object_store::ObjectStore;
-use rcm_core::{Class, Problem};
+use rcm_core::{Class, Problem, Secret};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -56,14 +56,14 @@ impl From<&Location> for Location {
     }
 }
 
-/// How a cloud store is reached.
-#[derive(Clone)]
+/// How a cloud store is reached. A value may be a key, so none is shown.
+#[derive(Debug, Clone)]
 pub struct Access {
     /// Options as object_store, delta-rs and Polars name them (`account_key`, `sas_token`, `region`, `endpoint`, …); a later
     /// one of the same name counts.
-    pub options: Vec<(String, String)>,
+    pub options: Vec<(String, Secret)>,
     /// The environment: where no option is given, its usual variables count (`AZURE_…`, `AWS_…`).
-    pub environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, Secret>,
     /// Certificates in PEM of authorities that are trusted beside the system's.
     pub authorities: Option<String>,
     /// How long a request is tried again before it counts as failed: 429, 5xx, time-outs, broken connections. One try takes

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tiberius::error::{Error, IoErrorKind};
 use tiberius::{AuthMethod, Client, ColumnData, Config, EncryptionLevel, ToSql};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
@@ -155,20 +154,6 @@ fn config(options: &Options, host: &str, port: u16) -> Config {
     // What is no UTF-16 is text that somebody stored all the same; it is counted.
     config.lossy_utf16_decoding(true);
     config
-}
-
-/// Runs what talks to a server in a task of its own: the driver may panic on what no server sends, and that is an answer as
-/// well. The task ends when it is no longer waited for.
-pub(super) async fn contained<T: Send + 'static>(
-    place: &str,
-    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    let mut task = JoinSet::new();
-    task.spawn(work);
-    match task.join_next().await {
-        Some(Ok(done)) => done,
-        _ => Err(unreadable(place)),
-    }
 }
 
 pub(super) fn unreadable(place: &str) -> Problem {

@@ -13,7 +13,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use rcm_connectors::lake::{Access, Checkpoints, Lake, Location};
-use rcm_core::Class;
+use rcm_core::{Class, Secret};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -120,7 +120,7 @@ fn what_nobody_names_goes(lake: &Lake) {
 }
 
 pub(crate) fn options<const N: usize>(options: [(&str, &str); N]) -> Access {
-    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let options = options.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
     Access { options, budget: Duration::from_secs(20), ..Access::default() }
 }
 
@@ -238,7 +238,7 @@ fn azure_by_signature() {
         ("AZURE_CORE_OUTPUT", "of another program".to_owned()),
         ("HOME", "/".to_owned()),
     ];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+    let environment = environment.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
     names_are_given_once(&open(&azure("by-environment", &Access { environment, ..Access::default() })));
 }
 
@@ -274,7 +274,7 @@ fn azure_by_managed_identity_over_tls() {
     {
         let by_client = [("authority_host", host.as_str()), ("client_id", "client"), ("tenant_id", "tenant"), own];
         let mut access = options([("endpoint", azurite.endpoint().as_str()), own]);
-        access.options.extend(by_client.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        access.options.extend(by_client.map(|(name, value)| (name.to_owned(), Secret::new(value))));
         access.authorities = Some(authority.pem.clone());
         names_are_given_once(&open(&azure(&format!("by-client-{n}"), &access)));
         assert!(entra.asked.load(Ordering::SeqCst) > n);
@@ -290,7 +290,7 @@ fn azure_by_managed_identity_over_tls() {
 fn s3(prefix: &str, server: &S3, authority: &Authority, more: &[(&str, &str)]) -> Location {
     let mut access = options([("endpoint", &server.endpoint()), ("region", "us-east-1")]);
     access.authorities = Some(authority.pem.clone());
-    access.options.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    access.options.extend(more.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))));
     Location::of(&format!("s3://lake/{prefix}"), &access).unwrap()
 }
 

@@ -5,7 +5,7 @@ use crate::services::{ACCOUNT, Azurite, KEY};
 use crate::stores::{azure, open, options};
 use crate::wait;
 use rcm_connectors::lake::{Access, EngineColumns, HistoryTable, Lake, Location};
-use rcm_core::{Class, Problem};
+use rcm_core::{Class, Problem, Secret};
 use rcm_scd2::Load;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,6 +106,6 @@ fn a_wrong_place_is_refused_before_it_is_reached() {
         );
         assert!(problem.hint.is_some() && !format!("{problem:?}").contains("CANARY"), "{problem:?}");
     }
-    let environment = BTreeMap::from([("AWS_ALLOW_INVALID_CERTIFICATES".to_owned(), "true".to_owned())]);
+    let environment = BTreeMap::from([("AWS_ALLOW_INVALID_CERTIFICATES".to_owned(), Secret::new("true"))]);
     assert_eq!(refused("s3://lake/x", Access { environment, ..Access::default() }).class, Class::Config);
 }

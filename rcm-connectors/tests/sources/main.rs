@@ -5,6 +5,7 @@
 #[path = "../components/mod.rs"]
 mod components;
 mod icd;
+mod keyvault;
 mod line;
 mod npi;
 mod postgres;

@@ -12,7 +12,7 @@ use rcm::config::{Project, Vars};
 use rcm::demo::Wish;
 use rcm::pipeline::{self, Options, Reach};
 use rcm_connectors::lake::Lake;
-use rcm_core::{Clock, Problem};
+use rcm_core::{Clock, Problem, Secret};
 use show::Output;
 use std::process::ExitCode;
 
@@ -137,6 +137,6 @@ async fn verb(args: Args, output: &Output) -> u8 {
 
 #[allow(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 /// The environment, for `${env:NAME}`; what is no text cannot be named there.
-fn environment() -> std::collections::BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
+fn environment() -> std::collections::BTreeMap<String, Secret> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, Secret::new(v.into_string().ok()?)))).collect()
 }

@@ -33,10 +33,15 @@ fn transport(access: &Access) -> Result<ClientOptions, Problem> {
     Ok(options)
 }
 
+fn options(access: &Access) -> impl Iterator<Item = (&String, &str)> {
+    access.options.iter().map(|(option, value)| (option, value.expose()))
+}
+
 /// The variables of a store. Where a managed identity is asked for is told without a prefix.
-fn environment<'a>(access: &'a Access, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a String)> {
+fn environment<'a>(access: &'a Access, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a str)> {
     let is_its = move |name: &String| name.starts_with(prefix) || prefix == AZURE && name == "IDENTITY_ENDPOINT";
-    access.environment.iter().filter(move |(name, _)| is_its(name))
+    let all = access.environment.iter().filter(move |(name, _)| is_its(name));
+    all.map(|(name, value)| (name, value.expose()))
 }
 
 const AZURE: &str = "AZURE_";
@@ -53,7 +58,7 @@ fn keys<K: std::str::FromStr>(
 ) -> Result<Vec<(K, String)>, Problem> {
     let mut keys = Vec::new();
     let environment = environment(access, prefix).filter(|_| access.options.is_empty());
-    for (option, value) in access.options.iter().map(|(option, value)| (option, value)).chain(environment) {
+    for (option, value) in options(access).chain(environment) {
         let wrong = |what: &str, hint: &str| Err(Problem::new(Class::Config, option, what).hint(hint));
         let key = match option.to_lowercase().parse::<K>() {
             Ok(key) => key,
@@ -75,7 +80,7 @@ fn keys<K: std::str::FromStr>(
             _ if transport != Some(ClientConfigKey::ProxyUrl) && value.contains("://") && holds_secret("", value) => {
                 return wrong("holds more than a place", "keys and tokens are options of their own: sas_token, …");
             }
-            _ => keys.push((key, value.clone())),
+            _ => keys.push((key, value.to_owned())),
         }
     }
     Ok(keys)
@@ -91,8 +96,8 @@ fn rooted<S: ObjectStore>(
     // The store's own words may repeat a key; what it can find wrong here are the keys and the URL's form.
     let store = store.map_err(|_| wrong("look at its form, and at the form of the keys in storage_options"))?;
     let root = Path::from_url_path(url.path()).map_err(|_| wrong("a name in its path is not allowed"))?;
-    let given = access.options.iter().map(|(option, value)| (option, value)).chain(environment(access, prefix));
-    let secrets = given.filter(|(option, value)| holds_secret(option, value)).map(|(_, value)| value.clone());
+    let given = options(access).chain(environment(access, prefix));
+    let secrets = given.filter(|(option, value)| holds_secret(option, value)).map(|(_, value)| value.to_owned());
     let store = Careful::new(PrefixStore::new(store, root), secrets, access.budget);
     Ok(Location::Store { name: url.to_string(), store: Arc::new(store) })
 }

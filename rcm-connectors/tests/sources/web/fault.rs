@@ -356,7 +356,18 @@ pub(crate) fn usual(fault: Fault) -> impl Fn(&Request) -> bool + Send + Sync + '
 
 /// A plain server with a fault. One that refuses the first request is away when this returns.
 pub(crate) fn serve(fault: Fault, when: When, inner: Handler) -> Server {
-    let server = Server::plain(faulty(fault, when, usual(fault), inner));
+    serve_by(Server::plain, fault, when, usual(fault), inner)
+}
+
+/// A server with a fault, which is started somehow.
+pub(crate) fn serve_by(
+    start: impl FnOnce(Handler) -> Server,
+    fault: Fault,
+    when: When,
+    may: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    inner: Handler,
+) -> Server {
+    let server = start(faulty(fault, when, may, inner));
     match fault {
         Fault::Refused(_) if when == When::Every => server.refuse(None),
         Fault::Refused(time) if when.has(0) => server.refuse(Some(time)),

@@ -5,4 +5,5 @@ pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod made_up;
 pub(crate) mod nppes;
+pub(crate) mod vault;
 pub(crate) mod who;
