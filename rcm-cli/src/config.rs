@@ -14,9 +14,9 @@ use rcm_connectors::lake::WriteMode;
 use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Class, LoadLine, LoadType, Problem};
 use rcm_transforms::mapping::{Mapping, TableMapping};
-use std::collections::{BTreeMap, BTreeSet};
 use secrets::Keeper;
 pub use secrets::Place;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 pub use vars::Vars;
 

@@ -17,6 +17,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod panics;
 pub mod pipeline;
 pub mod probe;
 pub mod query;

@@ -182,7 +182,11 @@ impl Service {
         }
         if let Some(tls) = refusal(error) {
             let problem = self.problem(Class::Failed, &format!("no trusted connection: {tls}"));
-            return (Failed::Other(problem.hint("name the authority of the server's certificate in `ca_file`")), false, None);
+            return (
+                Failed::Other(problem.hint("name the authority of the server's certificate in `ca_file`")),
+                false,
+                None,
+            );
         }
         self.other(true, "the connection failed")
     }

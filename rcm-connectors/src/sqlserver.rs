@@ -35,6 +35,7 @@ mod session;
 mod statements;
 mod window;
 
+use crate::contained::contained;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -42,7 +43,6 @@ use catalog::{Lies, Table, ranges};
 use futures::stream::BoxStream;
 use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark, Window};
 use read::Part;
-use crate::contained::contained;
 use session::{Session, unreadable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

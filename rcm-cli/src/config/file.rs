@@ -4,8 +4,8 @@ use super::secrets::{Keeper, Keepers, Place, kept};
 use super::{Settings, Source, Vars, choose, duration, fault, sources};
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Access, Location, WriteMode, holds_secret};
-use rcm_core::{Problem, Secret};
 use rcm_core::model::TABLES;
+use rcm_core::{Problem, Secret};
 use rcm_transforms::quarantine::OPTIONAL_RULES;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,7 +134,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     for (option, value) in raw.lake.storage_options.iter().filter(|(key, value)| is_later(key, value)) {
         match keepers.of(value) {
             Ok(keeper) => later.extend(keeper.map(|keeper| (option.clone(), keeper))),
-            Err(what) => wrong(&["lake", "storage_options", option], what, "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}"),
+            Err(what) => wrong(
+                &["lake", "storage_options", option],
+                what,
+                "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}",
+            ),
         }
     }
     let mut access = Access { options, environment: vars.env.clone(), ..Access::default() };

@@ -23,7 +23,8 @@ impl Keeper {
     async fn secret(&self) -> Result<Secret, Problem> {
         match self {
             Keeper::File(path) => of_file(path).map_err(|what| {
-                Problem::new(Class::Failed, path.display().to_string(), what).hint("let the file hold the secret, and no more")
+                Problem::new(Class::Failed, path.display().to_string(), what)
+                    .hint("let the file hold the secret, and no more")
             }),
             Keeper::Vault(vaults, reference) => vaults.secret(reference).await,
         }
@@ -57,7 +58,12 @@ impl<'a> Keepers<'a> {
             Some(vaults) => vaults,
             None => {
                 let identity = Identity::of(self.environment).map_err(|problem| {
-                    format!("nobody can ask a vault: {} {}: {}", problem.place, problem.what, problem.hint.unwrap_or_default())
+                    format!(
+                        "nobody can ask a vault: {} {}: {}",
+                        problem.place,
+                        problem.what,
+                        problem.hint.unwrap_or_default()
+                    )
                 })?;
                 self.vaults.get_or_init(|| Vaults::new(identity))
             }

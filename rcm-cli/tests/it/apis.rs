@@ -1,7 +1,7 @@
 //! NPI and ICD codes out of services on loopback, and ICD-10-CM out of order files: in silver and gold, with history.
 
 use crate::support::{DAY1, Project, Said, said as run};
-use crate::web::http::Server;
+use crate::web::http::{Handler, Server};
 use crate::web::nppes::{Registry, Shape};
 use crate::web::who::{Tree, Who};
 use std::process::Command;
@@ -49,16 +49,24 @@ impl Services {
         Services { registry, who, servers }
     }
 
+    /// What answers for each.
+    pub(crate) fn handlers(&self) -> [Handler; 2] {
+        [self.registry.handler(), self.who.handler()]
+    }
+
     /// Lets a project read both.
     pub(crate) fn join(&self, project: &Project) {
-        let servers = &self.servers;
+        self.join_at(project, [self.servers[0].base(), self.servers[1].base()]);
+    }
+
+    /// The same where others answer for them.
+    pub(crate) fn join_at(&self, project: &Project, bases: [String; 2]) {
         let sources = format!(
             "\n[sources.npi]\nkind = \"npi\"\nurl = \"{}/api/\"\nper_second = 1000\npatience = \"2s\"\n\
              tables.providers = \"taxonomy_description=${{env:WANTED}}\"\ncopies = \"copies\"\n\
              \n[sources.icd]\nkind = \"icd\"\nurl = \"{1}\"\ntoken_url = \"{1}/connect/token\"\nclient_id = \"me\"\n\
              client_secret = \"${{env:ICD_SECRET}}\"\ncopies = \"copies\"\nper_second = 1000\npatience = \"2s\"\n",
-            servers[0].base(),
-            servers[1].base(),
+            bases[0], bases[1],
         );
         project.write("rcm.toml", project.read("rcm.toml") + &sources);
         let config = project.read("load_config.csv");

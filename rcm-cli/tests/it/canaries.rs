@@ -5,38 +5,42 @@
 //! CI takes a part of the ways; `RCM_CANARIES=all cargo test -p rcm-cli --test it canaries -- --nocapture` takes all. Each test says
 //! how many there were.
 
+mod codes;
+mod connected;
+mod debug;
 mod scan;
 
 use crate::support::{DAY1, Project, Said, said};
+use crate::vault::Kept;
 use scan::{CANARY, scan, sings};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A project that is looked through after each way.
-struct Watched {
-    project: Project,
+struct Watched<'a> {
+    project: &'a Project,
     seen: BTreeSet<PathBuf>,
     /// Ways, and where a canary was that may not be there.
     ways: usize,
     hits: Vec<String>,
 }
 
-impl Watched {
-    fn new() -> Watched {
-        Watched { project: Project::new(), seen: BTreeSet::new(), ways: 0, hits: Vec::new() }
+impl Watched<'_> {
+    fn over(project: &Project) -> Watched<'_> {
+        Watched { project, seen: BTreeSet::new(), ways: 0, hits: Vec::new() }
     }
 
     /// Runs the program as talkative as it gets. Whether a canary came into a table or the archive.
-    fn run(&mut self, way: &str, args: &[&str], secrets: &[&str]) -> (Said, bool) {
+    fn run(&mut self, way: &str, args: &[&str], environment: &[(&str, String)]) -> (Said, bool) {
         let temporary = self.project.path("temporary");
         std::fs::create_dir_all(&temporary).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
         command.arg("-c").arg(self.project.path("rcm.toml")).args(args);
         command.envs([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")]).env("TMPDIR", &temporary);
-        command.envs(secrets.iter().map(|name| (*name, format!("{CANARY}-{name}"))));
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
         let said = said(&mut command);
-        assert!(!said.stderr.contains("panicked"), "{way}: {}", said.stderr);
+        assert!(!said.stderr.contains("panic at"), "{way}: {}", said.stderr);
         self.ways += 1;
         for (stream, text) in [("stdout", &said.stdout), ("stderr", &said.stderr)] {
             if sings(text.as_bytes()) {
@@ -45,7 +49,9 @@ impl Watched {
             }
         }
         let mut arrived = false;
-        let files = [self.project.path("lake"), temporary].into_iter().flat_map(|folder| below(&folder));
+        let files = [self.project.path("lake"), self.project.path("copies"), temporary]
+            .into_iter()
+            .flat_map(|folder| below(&folder));
         for path in files.filter(|path| self.seen.insert(path.clone())).collect::<Vec<_>>() {
             let found = scan(&path);
             arrived |= found.arrived;
@@ -110,7 +116,8 @@ fn at(text: &[u8]) -> usize {
 fn every_field_of_every_file() {
     let mut number = 0;
     for (file, load) in FILES {
-        let mut watched = Watched::new();
+        let project = Project::new();
+        let mut watched = Watched::over(&project);
         let first = watched.project.read(file);
         watched.project.ok(&["run", "--as-of", DAY1, "--select", load]);
         let rows = rows(&first);
@@ -181,7 +188,8 @@ fn files_that_are_broken() {
         }),
     ];
     let mut number = 0;
-    let mut watched = Watched::new();
+    let project = Project::new();
+    let mut watched = Watched::over(&project);
     watched.project.ok(&["run", "--as-of", DAY1]);
     for (file, load) in FILES {
         let first = watched.project.read(file);
@@ -205,7 +213,8 @@ fn files_that_are_broken() {
 /// What else the program does with a lake that is full of them: it tells, tidies up, builds anew, and stumbles.
 #[test]
 fn all_that_is_done_with_a_lake() {
-    let mut watched = Watched::new();
+    let project = Project::new();
+    let mut watched = Watched::over(&project);
     for (file, _) in FILES {
         let mut rows = rows(&watched.project.read(file));
         for (at, row) in rows.iter_mut().enumerate().skip(1) {
@@ -251,6 +260,10 @@ fn all_that_is_done_with_a_lake() {
 /// Secrets of sources and stores that are away, or wrong.
 #[test]
 fn secrets() {
+    let kept = Kept::new();
+    kept.vault.set("kept", &format!("{CANARY}-kept"));
+    kept.vault.set("refused", CANARY);
+    kept.vault.disable("refused");
     let away = "host = \"127.0.0.1\"\nport = 1\ndatabase = \"d\"\npatience = \"1s\"";
     let sources = [
         ("PG", "dbo.departments", format!("kind = \"postgres\"\n{away}\nuser = \"u\"\npassword = \"${{env:PG}}\"")),
@@ -266,20 +279,39 @@ fn secrets() {
         ),
         ("LITERAL", "dbo.departments", format!("kind = \"postgres\"\n{away}\nuser = \"u\"\npassword = \"{CANARY}\"")),
         ("LAKE", "dbo.departments", "kind = \"csv\"\npath = \"landing/emr/hos-a\"".to_owned()),
+        (
+            "KEPT",
+            "dbo.departments",
+            format!("kind = \"postgres\"\n{away}\nuser = \"u\"\npassword = \"{}\"", kept.reference("kept")),
+        ),
+        (
+            "REFUSED",
+            "dbo.departments",
+            format!("kind = \"postgres\"\n{away}\nuser = \"u\"\npassword = \"{}\"", kept.reference("refused")),
+        ),
+        ("NO_KEY", "dbo.departments", "kind = \"csv\"\npath = \"landing/emr/hos-a\"".to_owned()),
     ];
-    let mut watched = Watched::new();
+    let project = Project::new();
+    let mut watched = Watched::over(&project);
     let (config, lines) = (watched.project.read("rcm.toml"), watched.project.read("load_config.csv"));
     let mut number = 0;
     for (name, table, source) in sources {
         let lines = lines.replace("emr,hos-a,dbo.departments", &format!("away,hos-a,{table}"));
         watched.project.write("load_config.csv", lines);
         let lake = "url = \"abfss://lake@account.dfs.core.windows.net/x\"\n[lake.storage_options]\naccount_key = \"${env:LAKE}\"";
-        let config = if name == "LAKE" { config.replace("url = \"lake\"", lake) } else { config.clone() };
+        let lake = match name {
+            "NO_KEY" => lake.replace("${env:LAKE}", &kept.reference("kept")),
+            _ => lake.to_owned(),
+        };
+        let is_away = ["LAKE", "NO_KEY"].contains(&name);
+        let config = if is_away { config.replace("url = \"lake\"", &lake) } else { config.clone() };
         watched.project.write("rcm.toml", format!("{config}\n[sources.away]\n{source}\n"));
         for args in [&["run"][..], &["run", "--json"], &["check", "--connect"], &["check", "--connect", "--json"]] {
             number += 1;
             if number % step() == 0 {
-                let (said, _) = watched.run(&format!("{name}: {}", args.join(" ")), args, &[name]);
+                let mut environment = kept.application();
+                environment.push((name, format!("{CANARY}-{name}")));
+                let (said, _) = watched.run(&format!("{name}: {}", args.join(" ")), args, &environment);
                 assert_ne!(said.code, 0, "{name}: {args:?}");
             }
         }

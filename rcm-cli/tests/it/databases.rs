@@ -9,10 +9,10 @@ use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
 /// A column and its type.
-type Typed = (&'static str, &'static str);
+pub(crate) type Typed = (&'static str, &'static str);
 
 /// The tables of hospital B: their key, their watermark and its type.
-const TABLES: [(&str, &str, Option<Typed>); 5] = [
+pub(crate) const TABLES: [(&str, &str, Option<Typed>); 5] = [
     ("departments", "DeptID", None),
     ("providers", "ProviderID", None),
     ("patients", "ID", Some(("Updated_Date", "timestamp"))),

@@ -3,6 +3,7 @@
 //!
 //! `RCM_TWO_HOSPITALS=FOLDER` runs it with the files of two hospitals in a folder as well: `EMR/rcm-hospital-{a,b}`, `claims`,
 //! `cptcodes`.
+#![allow(clippy::print_stdout)] // how many rows agree
 
 use crate::apis::{ICD_SECRET, Services};
 use crate::databases::{Databases, gold_without, mend};
@@ -107,14 +108,19 @@ fn the_files_of_two_hospitals() {
         };
         for (hospital, number) in [("a", 1), ("b", 2)] {
             for (table, ..) in TABLES {
-                copy(&format!("EMR/rcm-hospital-{hospital}/{table}.csv"), &format!("landing/emr/hos-{hospital}/{table}.csv"));
+                copy(
+                    &format!("EMR/rcm-hospital-{hospital}/{table}.csv"),
+                    &format!("landing/emr/hos-{hospital}/{table}.csv"),
+                );
             }
             let claims = format!("landing/claims/hos-{hospital}_claims_20260629.csv");
             copy(&format!("claims/hospital{number}_claim_data.csv"), &claims);
         }
         copy("cptcodes/cptcodes.csv", "landing/codes/cpt_codes.csv");
         // What is told differently there.
-        let b = project.read("mappings/hos-b.toml").replace("department_id = \"DeptID\"\nprocedure_code", "department_id = \"DepartmentID\"\nprocedure_code");
+        let b = project
+            .read("mappings/hos-b.toml")
+            .replace("department_id = \"DeptID\"\nprocedure_code", "department_id = \"DepartmentID\"\nprocedure_code");
         let b = ["EncounterDate", "InsertedDate", "ModifiedDate"].iter().fold(b, |b, column| {
             b.replace(&format!("{{ from = \"{column}\", format = \"%m/%d/%Y\" }}"), &format!("\"{column}\""))
         });

@@ -60,7 +60,7 @@ impl HospitalA {
         Some(hospital)
     }
 
-    fn beneath(&self, sql: &str) {
+    pub(crate) fn beneath(&self, sql: &str) {
         self.runtime.block_on(self.database.client.batch_execute(sql)).unwrap();
     }
 
@@ -108,7 +108,7 @@ impl HospitalA {
             .env("EMR_B_PASSWORD", crate::server::PASSWORD))
     }
 
-    fn ok(&self, project: &Project, args: &[&str]) -> Said {
+    pub(crate) fn ok(&self, project: &Project, args: &[&str]) -> Said {
         let said = self.run(project, args);
         assert_eq!(said.code, 0, "{}", said.stderr);
         said

@@ -12,7 +12,7 @@ use rcm::pipeline::{self, Options};
 use rcm_core::Secret;
 use std::process::Command;
 
-const SHOWN: &str = "canary-shown-77";
+const SHOWN: &str = "Qzcanary-shown-77";
 
 /// A vault, and who gives out its tokens: Entra over TLS, a managed identity without it, as Azure has them.
 pub(crate) struct Kept {
@@ -197,7 +197,9 @@ fn references_are_checked_before_anything_is_asked() {
     let project = Project::new();
     let toml = project.read("rcm.toml");
     let source = |password: &str| {
-        format!("\n[sources.x]\nkind = \"postgres\"\nhost = \"h\"\ndatabase = \"d\"\nuser = \"u\"\npassword = \"{password}\"\n")
+        format!(
+            "\n[sources.x]\nkind = \"postgres\"\nhost = \"h\"\ndatabase = \"d\"\nuser = \"u\"\npassword = \"{password}\"\n"
+        )
     };
     let lake = |line: &str| {
         let options = format!("[lake.storage_options]\naccount_key = \"{line}\"\n");

@@ -85,7 +85,8 @@ impl Failed {
             (Why::Answer, _) => (Class::Temporary, format!("{who} answers with what is none of its answers"), AWAY),
             (Why::Line, _) => (Class::Temporary, format!("{who} cannot be reached"), AWAY),
             (Why::Other, true) => {
-                let hint = "look at AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST and AZURE_FEDERATED_TOKEN_FILE";
+                let hint =
+                    "look at AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST and AZURE_FEDERATED_TOKEN_FILE";
                 (Class::Failed, "the identity is not told rightly".to_owned(), hint)
             }
             (Why::Other, false) => {

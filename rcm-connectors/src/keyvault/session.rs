@@ -82,7 +82,8 @@ impl Client {
         let tls = trusting(authorities)?;
         let built = |change: fn(ClientBuilder) -> ClientBuilder| {
             // No connection outlives its answer: it would belong to the runtime on which it was made.
-            let builder = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).timeout(patience);
+            let builder =
+                reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).timeout(patience);
             match change(builder.tls_backend_preconfigured(tls.clone())).build() {
                 Ok(client) => Ok(Transport::new(Arc::new(Bounded(client)))),
                 Err(_) => Err(Problem::new(Class::Failed, "kv", "no client can be made for vaults")),

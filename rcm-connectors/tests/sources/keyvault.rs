@@ -162,8 +162,25 @@ fn references_are_read_strictly() {
     }
     let long = format!("v/{}", "x".repeat(128));
     for text in [
-        "", "/", "v", "v/", "/n", "v/n/1", "v/n?x=1", "v/n#x", "v/../n", "https://v/n", "v@w/n", "v:x/n", "v:99999/n",
-        "v /n", "v/n ", "v./n", "v/é", "v/a_b", &long,
+        "",
+        "/",
+        "v",
+        "v/",
+        "/n",
+        "v/n/1",
+        "v/n?x=1",
+        "v/n#x",
+        "v/../n",
+        "https://v/n",
+        "v@w/n",
+        "v:x/n",
+        "v:99999/n",
+        "v /n",
+        "v/n ",
+        "v./n",
+        "v/é",
+        "v/a_b",
+        &long,
     ] {
         assert!(text.parse::<Reference>().is_err(), "{text}");
     }

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Err(e) => return ExitCode::from(show::usage(&e)),
     };
     let output = Output { json: args.json };
+    rcm::panics::tell_no_more_than_the_place();
     // A panic is our fault, not a usage error: 1, not 101.
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(args, &output))).unwrap_or(1);
     ExitCode::from(code)

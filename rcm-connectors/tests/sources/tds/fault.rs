@@ -66,7 +66,9 @@ pub(crate) fn message(number: u32) -> Message {
         40501 => (20, "The service is currently busy. Retry the request after 10 seconds."),
         40613 => (17, "Database is not currently available. Please retry the connection later."),
         49918 => (16, "Cannot process request. Not enough resources to process request."),
-        _ => (16, "An error."),
+        245 => (16, "Conversion failed when converting the varchar value 'Qzcanary' to data type int."),
+        2601 => (14, "Cannot insert duplicate key row. The duplicate key value is (Qzcanary)."),
+        _ => (16, "An error of Qzcanary."),
     };
     Message::error(number, class, text)
 }

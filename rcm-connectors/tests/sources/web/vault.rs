@@ -84,8 +84,7 @@ impl State {
     fn of_application(&mut self, request: &Request) -> Response {
         let form: BTreeMap<String, String> = request.form().into_iter().collect();
         let field = |name: &str| form.get(name).map(String::as_str);
-        let is_jwt =
-            field("client_assertion_type") == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let is_jwt = field("client_assertion_type") == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
         let shown = if is_jwt { field("client_assertion") } else { field("client_secret") };
         let scope = format!("{RESOURCE}/.default");
         match (field("grant_type"), field("scope")) {
@@ -142,13 +141,13 @@ impl State {
 
 /// Services repeat what they were asked, and sometimes what they were shown.
 fn error(status: u16, code: &str) -> Response {
-    let body: Value = json!({ "error": { "code": code, "message": "canary-message: (request: canary-request)" } });
+    let body: Value = json!({ "error": { "code": code, "message": "Qzcanary-message: (request: Qzcanary-request)" } });
     Response { status, ..Response::json(&body) }
 }
 
 fn refused(code: &str, number: u32, status: u16) -> Response {
     let body = json!({
-        "error": "invalid_client", "error_description": format!("{code}: canary-description"), "error_codes": [number],
+        "error": "invalid_client", "error_description": format!("{code}: Qzcanary-description"), "error_codes": [number],
     });
     Response { status, ..Response::json(&body) }
 }
