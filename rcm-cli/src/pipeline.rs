@@ -5,25 +5,26 @@
 
 mod audit;
 mod conform;
-mod databases;
 mod gates;
 mod gold;
+mod gone;
 mod land;
 mod maintain;
 mod merge;
 mod plan;
 mod publish;
 mod select;
+mod sources;
 mod weave;
 
 use crate::config::Project;
 use crate::report::Report;
 use chrono::{DateTime, Utc};
-pub(crate) use databases::connected;
 pub use maintain::{MaintainReport, maintain, maintained};
 pub(crate) use plan::{Plan, text};
 use rcm_connectors::lake::{Lake, Location};
 use rcm_core::{Class, Clock, Event, LoadLine, Problem, Progress};
+pub(crate) use sources::connected;
 use std::time::Duration;
 
 /// How to run.

@@ -4,6 +4,7 @@
 //! lake/
 //!   bronze/<targetpath>/<table>/run=<id>/<attempt>-N.parquet     rows as landed
 //!   bronze/_rejected/<targetpath>/<table>/run=<id>/<attempt>-N.parquet   lines that are no rows
+//!   bronze/_gone/<targetpath>/<table>/run=<id>/<attempt>-N.parquet       keys that a table no longer had
 //!   silver/<table>/<depth>-<bucket>/<attempt>.parquet           history, cut into buckets: a Delta table
 //!   silver/<table>/deletion_vector_<uuid>.bin   which rows of its files are gone, in tables that append
 //!   quarantine/<table>/ gold/<model>/ audit/     Delta tables
@@ -51,7 +52,7 @@ pub use location::{Access, Location, holds_secret};
 pub use maintain::Maintained;
 pub use record::{FORMAT, Intent, Publish, TableAt, TableCommit};
 pub use single::{HistoryTable, Loaded};
-pub use state::{ReadFile, TableState};
+pub use state::{Presence, ReadFile, TableState};
 pub use store::Lake;
 pub use unneeded::Unneeded;
 pub use vector::Vector;

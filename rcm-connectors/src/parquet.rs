@@ -4,12 +4,12 @@ mod groups;
 
 pub use groups::{Encoded, Group, write_groups};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -90,6 +90,19 @@ pub fn decode(bytes: bytes::Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     // The reader's own batches come without the schema's metadata.
     let whole = |batch: Result<RecordBatch, ArrowError>| Ok(batch?.with_schema(schema.clone())?);
     let batches = builder.build()?.map(whole).collect::<Result<Vec<_>, ParquetError>>()?;
+    Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
+}
+
+/// Decodes some columns of a Parquet file, in its order; at least one batch.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_columns(bytes: bytes::Bytes, columns: &[&str]) -> Result<Vec<RecordBatch>, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(1 << 16);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let reader = builder.with_projection(mask).build()?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>, ArrowError>>()?;
     Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
 }
 

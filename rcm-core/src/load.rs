@@ -48,6 +48,9 @@ pub struct LoadLine {
     /// How far below the watermark a database is read again, and a row of a file is not yet counted as `below_window`; none:
     /// as its source has it.
     pub lag: Option<Lag>,
+    /// Of an incremental table of a database: whether keys that it no longer has are gone (column `deletes`: `keys`). Each run
+    /// reads all of them then.
+    pub deletes_by_keys: bool,
 }
 
 impl LoadLine {

@@ -1,9 +1,11 @@
 //! Landed text to the common model: names, types, null words, money, one key vocabulary.
 
 use crate::dates::{self, Found, ISO};
-use crate::mapping::{ColumnMapping, TableMapping};
+use crate::mapping::{ColumnMapping, DeletedMapping, TableMapping};
 use crate::money::cents;
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray, make_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, RecordBatch, StringArray, make_array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 pub struct Conformed {
     /// Hospital (where the table has one) and the model's columns.
     pub batch: RecordBatch,
+    /// Whether a row says that its key is gone; of each row.
+    pub deleted: BooleanArray,
     /// `(row, reason)`, by row.
     pub unread: Vec<(usize, Reason)>,
     /// What people should know of how it was read: formats that were found. Never a value.
@@ -47,6 +51,9 @@ pub struct Conformed {
 /// Dates of text are read by the format that is declared; without one by ISO 8601, or by the only format that reads a column in
 /// which no date is written so. Typed dates stay what they are, and of timestamps the day is taken: of those with a zone, the day in UTC. Whatever else has a
 /// type is read as its text would be.
+///
+/// A row that says by [`TableMapping::deleted`] that its key is gone is told so ([`Conformed::deleted`]); what says neither yes nor no
+/// could not be read.
 ///
 /// # Errors
 /// A mapped column of a type that has no text.
@@ -87,8 +94,38 @@ pub fn conform(
         unread.extend(reasons);
         notes.extend(note);
     }
+    let (deleted, unclear) = deleted(mapping.deleted.as_ref(), null_words, landed)?;
+    unread.extend(unclear);
     unread.sort_by_key(|(row, _)| *row);
-    Ok(Conformed { batch: RecordBatch::try_new(Arc::new(Schema::new(table.fields())), arrays)?, unread, notes })
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(table.fields())), arrays)?;
+    Ok(Conformed { batch, deleted, unread, notes })
+}
+
+/// The name under which a reason tells of the column that says what is deleted: the common model has none such.
+pub const DELETED: &str = "deleted";
+
+/// Which rows say that their key is gone, and those that say neither. An archived file may be older than the column: none of it.
+fn deleted(
+    mapping: Option<&DeletedMapping>,
+    null_words: &[String],
+    landed: &RecordBatch,
+) -> Result<(BooleanArray, Vec<(usize, Reason)>), ArrowError> {
+    let rows = landed.num_rows();
+    let column = mapping.and_then(|mapping| Some((mapping, landed.column_by_name(mapping.from())?)));
+    let Some((mapping, cells)) = column else { return Ok((BooleanArray::from(vec![false; rows]), Vec::new())) };
+    let (cells, mut unclear) = (as_text(cells)?, Vec::new());
+    let says = |row: usize| {
+        let text = if cells.is_valid(row) { cells.value(row).trim() } else { "" };
+        if text.is_empty() || null_words.iter().any(|word| word == text) {
+            return false;
+        }
+        mapping.says(text).unwrap_or_else(|| {
+            unclear.push((row, Reason::new("G4", DELETED, "says neither that the row is deleted nor that it is not")));
+            false
+        })
+    };
+    let deleted: Vec<bool> = (0..rows).map(says).collect();
+    Ok((BooleanArray::from(deleted), unclear))
 }
 
 /// Any cells as text: what a person would read. Times of a zone are told in UTC.

@@ -32,9 +32,58 @@ pub struct TableMapping {
     /// How its files are written, where they are CSV. Default: found in each file.
     #[serde(default)]
     pub csv: CsvMapping,
+    /// Of an incremental table: the source column that says that a row is deleted. Default: none, rows stay for ever.
+    #[serde(default)]
+    pub deleted: Option<DeletedMapping>,
     /// Common model column → source column; key and required columns must be among them.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnMapping>,
+}
+
+/// Where it stands that a row is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum DeletedMapping {
+    /// A source column that is true, or `1`, `t`, `true`, `y`, `yes` in whatever case; false, or nothing, or the contrary of these,
+    /// where a row is not deleted.
+    Name(String),
+    /// A source column that is one of some words, exactly as they stand.
+    Words {
+        /// The source column's name.
+        from: String,
+        /// The words.
+        is: Vec<String>,
+    },
+}
+
+impl DeletedMapping {
+    /// The source column's name.
+    pub fn from(&self) -> &str {
+        match self {
+            DeletedMapping::Name(name) | DeletedMapping::Words { from: name, .. } => name,
+        }
+    }
+
+    /// What a text of the column says; none where it says neither.
+    ///
+    /// ```
+    /// use rcm_transforms::mapping::DeletedMapping;
+    ///
+    /// let flag = DeletedMapping::Name("is_deleted".to_owned());
+    /// assert_eq!(["1", "False", "maybe"].map(|text| flag.says(text)), [Some(true), Some(false), None]);
+    /// let words = DeletedMapping::Words { from: "status".to_owned(), is: vec!["D".to_owned()] };
+    /// assert_eq!(["D", "d"].map(|text| words.says(text)), [Some(true), Some(false)]);
+    /// ```
+    pub fn says(&self, text: &str) -> Option<bool> {
+        match self {
+            DeletedMapping::Name(_) => match text.to_lowercase().as_str() {
+                "1" | "t" | "true" | "y" | "yes" => Some(true),
+                "0" | "f" | "false" | "n" | "no" => Some(false),
+                _ => None,
+            },
+            DeletedMapping::Words { is, .. } => Some(is.iter().any(|word| word == text)),
+        }
+    }
 }
 
 /// What becomes of a delivery with columns that the mapping does not know, or without some that it does.
@@ -160,6 +209,10 @@ impl Mapping {
                     faults.push(Fault { at: at(&["columns", column]), what, valid: Vec::new() });
                 }
             }
+            if let Some(deleted) = mapping.deleted.as_ref().filter(|d| mapping.ignore.iter().any(|i| i == d.from())) {
+                let what = format!("source column `{}` says what is deleted, and is ignored", deleted.from());
+                faults.push(Fault { at: at(&["deleted"]), what, valid: Vec::new() });
+            }
             for c in table.columns.iter().filter(|c| c.required.is_some()) {
                 // A full load has no watermark; whether this table needs one is for `load_config.csv` to say.
                 let needed = c.role != rcm_core::model::Role::Watermark;
@@ -193,6 +246,13 @@ impl TableMapping {
         }
         let evolves = self.on_drift == OnDrift::Evolve;
         let may_lack = |column: &str| evolves && table.column(column).is_some_and(|c| c.required.is_none());
+        // Without it nobody would be deleted any more.
+        if let Some(deleted) = self.deleted.as_ref().filter(|deleted| !names.contains(&deleted.from())) {
+            return drift(
+                format!("column `{}`, which says what is deleted, is missing", deleted.from()),
+                format!("deliver it, or change `deleted` of `{}` in the mapping", self.source),
+            );
+        }
         let absent = self.columns.iter().filter(|(_, from)| !names.contains(&from.from()));
         let (null, missing): (Vec<_>, Vec<_>) = absent.partition(|(column, _)| may_lack(column));
         let quoted = |columns: Vec<(&String, &ColumnMapping)>| {
@@ -234,7 +294,8 @@ impl TableMapping {
 
     /// Whether a source column is mapped or ignored.
     pub fn knows(&self, column: &str) -> bool {
-        self.columns.values().any(|c| c.from() == column) || self.ignore.iter().any(|i| i == column)
+        let is_deleted = self.deleted.as_ref().is_some_and(|deleted| deleted.from() == column);
+        is_deleted || self.columns.values().any(|c| c.from() == column) || self.ignore.iter().any(|i| i == column)
     }
 }
 

@@ -4,7 +4,7 @@
 //! date or number that does not parse, `G5` a date before 1900 or after the run's instant, `P1` name or birth date of a
 //! patient missing, `N1` a name without which a code says nothing. Nothing yet compares two columns or two tables.
 
-use crate::conform::{Conformed, as_text, days};
+use crate::conform::{Conformed, DELETED, as_text, days};
 use crate::gold::UNKNOWN;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
@@ -48,7 +48,7 @@ pub struct Limits {
 /// Rules that a project may switch off: without the others a row cannot be read, or has no place in history.
 pub const OPTIONAL_RULES: [&str; 3] = ["G5", "N1", "P1"];
 
-/// Checks every row against every rule.
+/// Checks every row against every rule; one that says that its key is gone against those of its key and its time.
 ///
 /// ```
 /// use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -61,7 +61,8 @@ pub const OPTIONAL_RULES: [&str; 3] = ["G5", "N1", "P1"];
 /// let batch = RecordBatch::try_from_iter([
 ///     ("hospital", text([Some("hos-a"); 2])), ("department_id", text([Some("D1"), None])), ("name", text([Some("ER"), None])),
 /// ]).unwrap();
-/// let conformed = Conformed { batch, unread: vec![], notes: vec![] };
+/// let deleted = vec![false; 2].into();
+/// let conformed = Conformed { batch, deleted, unread: vec![], notes: vec![] };
 /// let as_of = "2026-06-30T00:00:00Z".parse().unwrap();
 /// let limits = Limits { as_of, grace: Duration::days(1), incremental: false, off: Default::default() };
 /// let checked = check(table("departments").unwrap(), &conformed, &limits);
@@ -89,6 +90,18 @@ pub fn check(table: &Table, conformed: &Conformed, limits: &Limits) -> Checked {
             reasons.push(reason);
         }
     }
+    // Of a row that is gone only its key and its time count.
+    let counts = |column: &str| {
+        let role = table.column(column).map(|column| column.role);
+        // An empty name is the row as a whole.
+        column.is_empty() || column == DELETED || matches!(role, Some(Role::Key | Role::Watermark))
+    };
+    bad.retain(|row, reasons| {
+        if conformed.deleted.value(*row) {
+            reasons.retain(|reason| counts(reason.column));
+        }
+        !reasons.is_empty()
+    });
     let clean = (0..batch.num_rows()).filter(|row| !bad.contains_key(row)).collect();
     Checked { clean, bad }
 }

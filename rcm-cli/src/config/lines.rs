@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const REQUIRED: [&str; 7] = ["database", "datasource", "tablename", "loadtype", "watermark", "is_active", "targetpath"];
-const OPTIONAL: [&str; 2] = ["files", "lag"];
+const OPTIONAL: [&str; 3] = ["files", "lag", "deletes"];
 
 /// The hospitals that the file names; their mappings are read next. Faults of the file are told by [`read`].
 pub(super) fn hospitals(text: &str) -> BTreeSet<String> {
@@ -143,6 +143,21 @@ fn one(
             lag
         }
     };
+    let is_incremental_table = is_database && load_type == LoadType::Incremental;
+    let has_all_keys = matches!(sources.get(source), Some(Source::Postgres(_) | Source::SqlServer(_)));
+    let deletes_by_keys = match cell("deletes") {
+        "" => false,
+        "keys" if is_incremental_table && has_all_keys => true,
+        "keys" => {
+            let hint = "leave it empty: of a full table what is absent is gone; rows of files say it by `deleted` in the mapping";
+            wrong("deletes is for incremental tables of databases".to_owned(), hint.to_owned());
+            false
+        }
+        other => {
+            wrong(format!("deletes `{other}` is unknown"), "write keys, or leave it empty".to_owned());
+            false
+        }
+    };
     let files = Some(cell("files")).filter(|f| !f.is_empty()).map(str::to_owned);
     if files.as_ref().is_some_and(|f| f.contains("..") || f.starts_with('/')) {
         wrong("files leads out of the source's path".to_owned(), "name files below the source's path".to_owned());
@@ -184,6 +199,11 @@ fn one(
             };
             wrong(format!("table `{}` {what}", table.name), hint.to_owned());
         }
+        if load_type == LoadType::Full && columns.deleted.is_some() {
+            let hint =
+                "load it incrementally, or take `deleted` out of the mapping: of a full table what is absent is gone";
+            wrong("the mapping says what is deleted, and the load is full".to_owned(), hint.to_owned());
+        }
         let mapped = table.columns.iter().find(|c| c.role == Role::Watermark).and_then(|c| columns.columns.get(c.name));
         match (load_type, mapped) {
             (LoadType::Full, _) if !watermark.is_empty() => {
@@ -213,6 +233,7 @@ fn one(
             target_path: cell("targetpath").to_owned(),
             files,
             lag,
+            deletes_by_keys,
         }),
         _ => Err(problems),
     }

@@ -3,16 +3,17 @@
 use super::land::{Landed, archived};
 use super::plan::{Plan, instant};
 use crate::config::Project;
-use arrow::array::{Array, Date32Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::array::{Array, BooleanArray, Date32Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Duration, Utc};
 use rayon::prelude::*;
-use rcm_connectors::lake::{Lake, ReadFile};
+use rcm_connectors::lake::{Lake, Presence, ReadFile};
 use rcm_core::model::Table;
 use rcm_core::{Class, Event, Lag, LoadType, Problem, Progress, Reason};
 use rcm_transforms::conform::{Conformed, conform, days};
 use rcm_transforms::quarantine::{self, Held, Limits, Origin};
+use std::sync::Arc;
 
 /// Files of one table that one run reads, or read: a load of all hospitals at one instant.
 pub(super) struct Group<T> {
@@ -31,6 +32,8 @@ pub(super) struct CheckedFile {
     pub(super) lines: Int64Array,
     /// Model columns of all rows that could be split.
     pub(super) model: RecordBatch,
+    /// Which of them say that their key is gone.
+    pub(super) deleted: BooleanArray,
     /// Positions in `model`.
     pub(super) clean: Vec<usize>,
     pub(super) bad: Vec<(usize, Vec<Reason>)>,
@@ -113,7 +116,8 @@ fn note_missing(project: &Project, table: &Table, landed: &Landed, progress: &dy
     match project.mapping(&landed.file.hospital, table.name) {
         Some((mapping, _)) => {
             let has = |column: &str| landed.rows.column_by_name(column).is_some();
-            let is_read = |column: &&str| !landed.file.drifted && !has(column);
+            let is_read =
+                |column: &&str| !landed.file.drifted && landed.file.presence != Presence::Gone && !has(column);
             for column in mapping.columns.values().map(|c| c.from()).filter(is_read) {
                 let note =
                     format!("{}: column `{column}` is not in the archived file: read as null", landed.file.bronze);
@@ -169,6 +173,9 @@ fn conform_file(project: &Project, table: &Table, mut landed: Landed) -> Result<
         .ok_or_else(|| Problem::new(Class::Config, place(), "has no mapping"))?;
     let conformed = conform(table, mapping, null, &landed.file.hospital, &landed.rows);
     let mut conformed = conformed.map_err(|e| Problem::storage(place(), e))?;
+    if landed.file.presence == Presence::Gone {
+        conformed = of_gone(table, &landed.file, conformed).map_err(|e| Problem::storage(place(), e))?;
+    }
     if landed.file.drifted {
         // When it came, its columns were not the mapping's; today they may be.
         let names: Vec<&str> = landed.rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
@@ -181,6 +188,19 @@ fn conform_file(project: &Project, table: &Table, mut landed: Landed) -> Result<
         }
     }
     Ok((landed, conformed))
+}
+
+/// Keys that are gone since the run that saw it.
+fn of_gone(table: &Table, file: &ReadFile, conformed: Conformed) -> Result<Conformed, ArrowError> {
+    let rows = conformed.batch.num_rows();
+    let day = instant(&file.as_of).map(|at| days(at.date_naive()));
+    let schema = conformed.batch.schema();
+    let mut columns = conformed.batch.columns().to_vec();
+    if let Some(watermark) = table.watermark() {
+        columns[schema.index_of(watermark.name)?] = Arc::new(Date32Array::from(vec![day; rows]));
+    }
+    let (batch, deleted) = (RecordBatch::try_new(schema, columns)?, BooleanArray::from(vec![true; rows]));
+    Ok(Conformed { batch, deleted, ..conformed })
 }
 
 fn check_file(
@@ -238,6 +258,7 @@ fn check_file(
         numbers: landed.numbers,
         lines: landed.lines,
         model: conformed.batch,
+        deleted: conformed.deleted,
         clean: checked.clean,
         bad: checked.bad.into_iter().collect(),
         rejects,

@@ -1,7 +1,8 @@
 //! Steps 2 and 3: landing to bronze. Every column as it came, every line a row or a reject, nothing moved.
 
-use super::databases::{PlannedRead, of_load};
+use super::gone::compared;
 use super::plan::{Plan, PlannedFile, PlannedLoad};
+use super::sources::{PlannedRead, of_load};
 use crate::config::{Project, csv_format};
 use crate::report::Report;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
@@ -12,7 +13,7 @@ use futures::future::join_all;
 use rayon::prelude::*;
 use rcm_connectors::csv::{Landing, Reject};
 use rcm_connectors::files::{read_as_planned, sha256};
-use rcm_connectors::lake::{Lake, ReadFile};
+use rcm_connectors::lake::{Lake, Presence, ReadFile};
 use rcm_connectors::{csv, parquet};
 use rcm_core::model::{Table, table};
 use rcm_core::{Class, Event, LoadLine, LoadType, Problem, Progress};
@@ -182,23 +183,43 @@ async fn encode_table(
     for note in &new.notes {
         progress.event(&Event::Note(&format!("{place}: {note}")));
     }
+    let keys = compared(project, plan, line, table.keys(), &new.rows, lake).await?;
     let count = new.rows.num_rows();
     refuse_empty(line, count as u64, "has no rows")?;
     progress.event(&Event::Read { load: &name, rows: count as u64 });
-    if count == 0 {
-        return Ok(Vec::new());
-    }
     let mut read = read_file(plan, line, 0);
     (read.file, read.place) = (line.source_table.clone(), table.place);
     (read.watermark, read.torn, read.drifted) = (new.watermark, table.is_torn, drifted);
     (read.cursor, read.question) = (table.cursor().map(str::to_owned), table.question.clone());
+    let mut encoded = Vec::new();
+    // Of one day they count behind the rows that were read.
+    for (n, (presence, rows)) in keys.into_iter().enumerate() {
+        let (folder, what) = match presence {
+            Presence::Gone => ("bronze/_gone/", "are gone"),
+            _ => ("bronze/", "are there again"),
+        };
+        progress.event(&Event::Note(&format!("{place}: {} keys {what}", rows.num_rows())));
+        let bronze = read_file(plan, line, n + 1).bronze.replacen("bronze/", folder, 1);
+        let place_then = read.place + 1 + n as u64;
+        let of = ReadFile { bronze, place: place_then, presence, torn: false, ..read.clone() };
+        encoded.push(encode_rows(of, rows, None, &place)?);
+    }
+    if count > 0 {
+        encoded.push(encode_rows(read, new.rows, new.edge, &place)?);
+    }
+    Ok(encoded)
+}
+
+/// Rows of a table as bronze keeps them.
+fn encode_rows(mut read: ReadFile, rows: RecordBatch, edge: Option<Vec<u8>>, place: &str) -> Result<Encoded, Problem> {
+    let count = rows.num_rows();
     let numbers: Int64Array = (1..=count as i64).collect();
     let lines = Int64Array::new_null(count);
-    let rows = stamped(&read, &new.rows, &numbers, &lines).map_err(|e| Problem::storage(&place, e))?;
-    let bytes = parquet::encode(&rows.schema(), &[rows], &[]).map_err(|e| Problem::storage(&place, e))?;
+    let kept = stamped(&read, &rows, &numbers, &lines).map_err(|e| Problem::storage(place, e))?;
+    let bytes = parquet::encode(&kept.schema(), &[kept], &[]).map_err(|e| Problem::storage(place, e))?;
     read.sha256 = sha256(&bytes);
-    let landed = Landed { file: read, rows: new.rows, numbers, lines, rejects: Vec::new(), edge: new.edge };
-    Ok(vec![Encoded { landed, records: count as u64, bytes, rejected: None }])
+    let landed = Landed { file: read, rows, numbers, lines, rejects: Vec::new(), edge };
+    Ok(Encoded { landed, records: count as u64, bytes, rejected: None })
 }
 
 /// Whether a delivery is kept though its columns are not those of the mapping.
@@ -259,6 +280,7 @@ fn read_file(plan: &Plan<'_>, line: &LoadLine, n: usize) -> ReadFile {
         question: None,
         torn: false,
         drifted: false,
+        presence: Presence::Rows,
     }
 }
 

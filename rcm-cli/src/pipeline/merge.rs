@@ -1,22 +1,25 @@
 //! Step 6: clean rows into history, the others into quarantine; data and state files are written, nothing is visible.
 
 use super::conform::{CheckedFile, Group};
-use super::databases::edge_part;
 use super::plan::Plan;
+use super::sources::edge_part;
 use super::weave::Silver;
 use crate::config::Project;
 use crate::report::{Report, Taken};
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
+};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
-use rcm_connectors::lake::{Change, History, HistoryOptions, Lake, MergeError, TableState};
+use rcm_connectors::lake::{Change, History, HistoryOptions, Lake, MergeError, Presence, TableState};
 use rcm_connectors::parquet::sorted;
 use rcm_core::model::{HOSPITAL, SOURCE_PLACE, SOURCE_READ_AT, Table, instant, quarantine_schema, silver_schema};
 use rcm_core::{Class, LoadType, Problem, Reason};
 use rcm_scd2::{
-    Absence, BadRows, Complete, IS_CURRENT, Load, Outcome, RefusalCode, Spec, Summary, VALID_FROM, VALID_TO,
+    Absence, BadRows, Complete, IS_CURRENT, Load, Outcome, RefusalCode, Spec, Summary, VALID_FROM, VALID_TO, When,
 };
 use rcm_transforms::conform::days;
 use rcm_transforms::quarantine::{Held, quarantine_rows, unread_rows};
@@ -38,6 +41,9 @@ pub(super) struct TableAfter {
 /// The sequence of a feed. The first is a copy of the watermark, which silver keeps under its own name; the others are
 /// columns of silver.
 const SEQUENCE: [&str; 3] = ["_valid", SOURCE_READ_AT, SOURCE_PLACE];
+
+/// Whether a row of a feed says that its key is gone.
+const GONE: &str = "_gone";
 
 /// The order of a quarantine table.
 const BY_FILE_AND_ROW: [&str; 4] = ["source", "file", "row", "as_of"];
@@ -166,6 +172,11 @@ impl Now {
             let first: usize = group.files[..n].iter().map(|f| f.clean.len()).sum();
             let outcomes = &merged.outcomes[first..first + file.clean.len()];
             report.took(&taken(table, feed, file, outcomes, refused.iter().filter(|(f, _, _)| *f == n).count()));
+            let is_closed = |row: &usize, outcome: &Outcome| {
+                file.deleted.value(*row) && matches!(outcome, Outcome::Changed | Outcome::Late)
+            };
+            let closed = file.clean.iter().zip(outcomes).filter(|(row, outcome)| is_closed(row, outcome)).count();
+            report.closed(table.name, &file.file.hospital, closed as u64);
             self.remember(file);
         }
         for scope in &merged.scopes {
@@ -248,10 +259,11 @@ fn date(day: i32) -> Option<NaiveDate> {
     epoch.checked_add_signed(chrono::Duration::days(i64::from(day)))
 }
 
-/// Loads map to specs so: an incremental table is a feed without deletes, a full one a snapshot whose absence closes.
+/// Loads map to specs so: an incremental table is a feed whose rows may be deletes, a full one a snapshot whose absence closes.
 fn spec(table: &Table, feed: bool, max_delete_share: Option<f64>) -> Result<Spec, rcm_scd2::Error> {
     if feed {
         let spec = Spec::feed(table.business_key(), SEQUENCE).bad_rows(BadRows::Quarantine);
+        let spec = spec.deletes(When::new(GONE, true));
         return spec.track(table.tracked()).latest_in_run(table.untracked()).build();
     }
     let mut absence = Absence::close().within(table.by_hospital.then_some(HOSPITAL));
@@ -269,8 +281,13 @@ fn clean_rows(table: &Table, file: &CheckedFile, feed: bool) -> Result<RecordBat
     }
     let n = rows.num_rows();
     let valid = table.watermark().and_then(|w| rows.column_by_name(w.name)).cloned();
-    let valid = valid.ok_or_else(|| ArrowError::SchemaError("an incremental table needs a watermark".to_owned()))?;
-    let read = super::plan::instant(&file.file.as_of).map_or(0, |t| t.timestamp_micros());
+    let mut valid =
+        valid.ok_or_else(|| ArrowError::SchemaError("an incremental table needs a watermark".to_owned()))?;
+    let as_of = super::plan::instant(&file.file.as_of).unwrap_or_default();
+    if file.file.presence == Presence::Back {
+        valid = Arc::new(Date32Array::from(vec![days(as_of.date_naive()); n]));
+    }
+    let read = as_of.timestamp_micros();
     let read = TimestampMicrosecondArray::from(vec![read; n]).with_data_type(instant());
     let place = Int64Array::from(vec![file.file.place as i64; n]);
     let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
@@ -279,6 +296,9 @@ fn clean_rows(table: &Table, file: &CheckedFile, feed: bool) -> Result<RecordBat
         fields.push(Field::new(*name, column.data_type().clone(), true));
         columns.push(column);
     }
+    let gone = file.clean.iter().map(|row| Some(file.deleted.value(*row)));
+    fields.push(Field::new(GONE, DataType::Boolean, true));
+    columns.push(Arc::new(gone.collect::<BooleanArray>()));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 

@@ -1,6 +1,6 @@
 //! Step 1: what is there to read, and under which name the run goes.
 
-use super::databases::{Databases, PlannedRead, edge_part};
+use super::sources::{Databases, PlannedRead, edge_part};
 use super::{Options, Reach};
 use crate::config::{Delivery, Files, Project, Source};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};

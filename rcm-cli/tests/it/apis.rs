@@ -36,7 +36,7 @@ pub(crate) const ICD_SECRET: &str = "canary-secret-77";
 
 /// The registry of providers, and the WHO's codes.
 pub(crate) struct Services {
-    registry: Registry,
+    pub(crate) registry: Registry,
     who: Who,
     pub(crate) servers: [Server; 2],
 }

@@ -22,7 +22,7 @@ pub(crate) const TABLES: [(&str, &str, Option<Typed>); 5] = [
 
 pub(crate) struct Databases {
     pub(crate) project: Project,
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     client: Client,
     runtime: Runtime,
 }

@@ -14,6 +14,7 @@ mod crash;
 mod csv;
 mod damage;
 mod databases;
+mod deletes;
 mod demo;
 mod every_source;
 mod faulty;
@@ -21,6 +22,9 @@ mod foreign;
 mod gate;
 mod hospitals;
 mod late;
+#[allow(dead_code, reason = "the connector's own tests use the rest")]
+#[path = "../../../rcm-connectors/tests/sources/line.rs"]
+mod line;
 mod maintain;
 #[cfg(target_os = "linux")]
 mod mounts;
@@ -37,6 +41,7 @@ mod support;
 #[allow(dead_code, reason = "the connector's own tests use the rest")]
 #[path = "../../../rcm-connectors/tests/sources/tds/mod.rs"]
 mod tds;
+mod unharmed;
 mod vault;
 mod watched;
 #[allow(unused_imports, reason = "the connectors' own tests use the rest")]

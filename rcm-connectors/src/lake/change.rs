@@ -168,6 +168,21 @@ impl Lake {
         concat_batches(&schema, &batches).map_err(|e| Problem::storage(table, e))
     }
 
+    /// Some columns of the rows of a table, which are all in its files; no columns of a table without files.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub async fn read_columns(&self, table: &str, files: &TableFiles, names: &[&str]) -> Result<RecordBatch, Problem> {
+        let mut batches = Vec::new();
+        for file in &files.files {
+            let path = format!("{table}/{}", file.path);
+            let rows = parquet::decode_columns(self.get(&path).await?, names);
+            batches.extend(self.live(table, file, rows.map_err(|e| Problem::storage(&path, e))?).await?);
+        }
+        let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        concat_batches(&schema, &batches).map_err(|e| Problem::storage(table, e))
+    }
+
     /// Writes rows as files of a table, cut at a constant number of rows.
     ///
     /// # Errors

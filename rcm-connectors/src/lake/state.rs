@@ -44,6 +44,28 @@ pub struct ReadFile {
     /// Its columns were not those of the mapping, and its rows are quarantined until they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
+    /// What its rows say of their keys.
+    #[serde(default, skip_serializing_if = "Presence::is_told_by_rows")]
+    pub presence: Presence,
+}
+
+/// What the rows of a file say of their keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// They are what they are since their watermark, or gone since then.
+    #[default]
+    Rows,
+    /// They are keys that the table no longer had at the run's instant.
+    Gone,
+    /// They were gone, and are there again at the run's instant, with a watermark that is older.
+    Back,
+}
+
+impl Presence {
+    fn is_told_by_rows(&self) -> bool {
+        *self == Presence::Rows
+    }
 }
 
 /// The state of a silver table: which files are in it, how far each line has come, by which rules.

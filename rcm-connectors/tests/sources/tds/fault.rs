@@ -33,6 +33,12 @@ impl Faults {
         self.0.lock().unwrap().push_back((of.to_owned(), fault));
     }
 
+    /// What did not come does not come any more.
+    #[allow(dead_code, reason = "the program's own tests use it")]
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
     fn next(&self, is_it: impl FnOnce(&(String, Fault)) -> bool) -> Option<Fault> {
         self.0.lock().unwrap().pop_front_if(|next| is_it(next)).map(|(_, fault)| fault)
     }

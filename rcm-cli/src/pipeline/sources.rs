@@ -6,6 +6,7 @@
 
 mod compared;
 
+use super::gone::Keys;
 use super::{Options, Reach};
 use crate::config::{Project, Source as Configured};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -19,11 +20,12 @@ use futures::future::try_join_all;
 use rcm_connectors::cpt::Hcpcs;
 use rcm_connectors::icd::{OrderFiles, Who};
 use rcm_connectors::kept::Kept;
-use rcm_connectors::lake::{Lake, ReadFile, TableState};
+use rcm_connectors::lake::{Lake, Presence, ReadFile, TableState};
 use rcm_connectors::npi::Registry;
 use rcm_connectors::postgres::Postgres;
 use rcm_connectors::sqlserver::SqlServer;
 use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
+use rcm_transforms::mapping::ColumnMapping;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -45,6 +47,8 @@ const STEPS: u64 = 10_000;
 pub(crate) struct PlannedRead {
     /// Gone when it was read: a snapshot is no longer held than it must.
     reading: Mutex<Option<Box<dyn Reading>>>,
+    /// The same of all keys of the table, where those that are absent are gone.
+    keys: Mutex<Option<Keys>>,
     /// The columns of the table.
     pub(super) columns: Vec<String>,
     /// Whether it shows the table at several instants.
@@ -114,9 +118,15 @@ impl<'a> Databases<'a> {
         };
         match &self.known[&line.source] {
             Ok(database) => {
-                let asked =
-                    Asked { line, question: source.question(&line.source_table), is_rebuilt, reach: self.reach };
-                let planned = PlannedRead::open(&**database, asked, state, edge, as_of).await;
+                let key = project.mapping(&line.hospital, line.table).and_then(|(mapping, _)| {
+                    let key = rcm_core::model::table(line.table)?.key().name;
+                    // What silver will hold is not known where it is rebuilt; a part of a table says nothing of the rest.
+                    let is_asked = line.deletes_by_keys && !is_rebuilt && !matches!(self.reach, Reach::Between(..));
+                    mapping.columns.get(key).filter(|_| is_asked)
+                });
+                let (question, key) = (source.question(&line.source_table), key.map(ColumnMapping::from));
+                let asked = Asked { line, question, key, is_rebuilt, reach: self.reach };
+                let planned = PlannedRead::open(database, asked, state, edge, as_of).await;
                 Some(planned.map_err(|problem| placed(&problem)))
             }
             Err(problem) => Some(Err(of_load(placed(problem)))),
@@ -160,14 +170,16 @@ struct Asked<'a> {
     line: &'a LoadLine,
     /// What the table's name stands for, where that is not the name itself.
     question: Option<&'a str>,
+    /// The column of its key, where all keys are read.
+    key: Option<&'a str>,
     is_rebuilt: bool,
     reach: &'a Reach,
 }
 
 impl PlannedRead {
     async fn open(
-        database: &dyn Source,
-        Asked { line, question, is_rebuilt, reach }: Asked<'_>,
+        database: &Arc<dyn Source>,
+        Asked { line, question, key, is_rebuilt, reach }: Asked<'_>,
         state: Option<&TableState>,
         edge: Option<&String>,
         as_of: &str,
@@ -184,8 +196,10 @@ impl PlannedRead {
         let place = state.map_or(0, |s| s.files.iter().filter(|f| f.load == name && f.as_of == as_of).count() as u64);
         let saved = before.and_then(|before| before.watermark);
         let edge = edge.filter(|_| saved.is_some());
-        let windows: Vec<&ReadFile> = state
-            .map_or(Vec::new(), |state| state.files.iter().filter(|file| file.load == name).filter(is_same).collect());
+        let windows: Vec<&ReadFile> = state.map_or(Vec::new(), |state| {
+            let files = state.files.iter().filter(|file| file.load == name && file.presence == Presence::Rows);
+            files.filter(is_same).collect()
+        });
         let mut cursor = None;
         if line.load_type == LoadType::Incremental {
             let described = tried(async || database.describe(&line.source_table).await).await.map_err(of_load)?;
@@ -221,7 +235,18 @@ impl PlannedRead {
         };
         let wanted = Wanted { table: line.source_table.clone(), columns: Vec::new(), window };
         let reading = tried(async || database.open(&wanted).await).await.map_err(of_load)?;
+        let mut keys = None;
+        if let Some(key) = key {
+            let all = Wanted { columns: vec![key.to_owned()], window: Window::Whole, ..wanted };
+            let open = async || tried(async || database.open(&all).await).await.map_err(of_load);
+            let mut readings = vec![open().await?];
+            if !readings[0].is_snapshot() {
+                readings.push(open().await?);
+            }
+            keys = Some(Keys { readings, source: database.clone(), all: Wanted { columns: Vec::new(), ..all } });
+        }
         Ok(PlannedRead {
+            keys: Mutex::new(keys),
             columns: reading.schema().fields().iter().map(|field| field.name().clone()).collect(),
             is_torn: !reading.is_snapshot(),
             bounds: reading.bounds(),
@@ -244,6 +269,12 @@ impl PlannedRead {
     /// Lets the snapshot go.
     pub(super) fn release(&self) {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Reads all keys, where those that are absent are gone; once.
+    pub(super) fn keys(&self) -> Option<Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// What the run is told by it, as part of its name.
