@@ -76,7 +76,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 
 /// Every how manyth way is gone.
 fn step() -> usize {
-    if std::env::var("RCM_CANARIES").is_ok_and(|all| all == "all") { 1 } else { 4 }
+    if std::env::var("RCM_CANARIES").is_ok_and(|all| all == "all") { 1 } else { 16 }
 }
 
 /// The files of the starter project, and the lines of the configuration that read them.
