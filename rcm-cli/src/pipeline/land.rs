@@ -1,7 +1,7 @@
 //! Steps 2 and 3: landing to bronze. Every column as it came, every line a row or a reject, nothing moved.
 
-use super::gone::compared;
 use super::plan::{Plan, PlannedFile, PlannedLoad};
+use super::presence::presence;
 use super::sources::{PlannedRead, of_load};
 use crate::config::{Project, csv_format};
 use crate::report::Report;
@@ -183,7 +183,7 @@ async fn encode_table(
     for note in &new.notes {
         progress.event(&Event::Note(&format!("{place}: {note}")));
     }
-    let keys = compared(project, plan, line, table.keys(), &new.rows, lake).await?;
+    let keys = presence(project, plan, line, table.keys(), &new.rows, lake).await?;
     let count = new.rows.num_rows();
     refuse_empty(line, count as u64, "has no rows")?;
     progress.event(&Event::Read { load: &name, rows: count as u64 });
@@ -201,7 +201,9 @@ async fn encode_table(
         progress.event(&Event::Note(&format!("{place}: {} keys {what}", rows.num_rows())));
         let bronze = read_file(plan, line, n + 1).bronze.replacen("bronze/", folder, 1);
         let place_then = read.place + 1 + n as u64;
-        let of = ReadFile { bronze, place: place_then, presence, torn: false, ..read.clone() };
+        // That a key is gone says nothing by other columns: they cannot be others than the mapping's.
+        let drifted = drifted && presence != Presence::Gone;
+        let of = ReadFile { bronze, place: place_then, presence, torn: false, drifted, ..read.clone() };
         encoded.push(encode_rows(of, rows, None, &place)?);
     }
     if count > 0 {

@@ -5,16 +5,17 @@
 //! before; so a window in which nothing is new lands nothing.
 
 mod compared;
+mod edge;
 
-use super::gone::Keys;
+use super::presence::Keys;
 use super::{Options, Reach};
 use crate::config::{Project, Source as Configured};
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
 use chrono::{DateTime, TimeDelta, Utc};
 use compared::Compared;
+use edge::{Digest16, at_or_behind, digests};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 use rcm_connectors::cpt::Hcpcs;
@@ -26,7 +27,6 @@ use rcm_connectors::postgres::Postgres;
 use rcm_connectors::sqlserver::SqlServer;
 use rcm_core::{Class, CursorKind, Lag, LoadLine, LoadType, Problem, Reading, Source, Wanted, Watermark, Window};
 use rcm_transforms::mapping::ColumnMapping;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -287,10 +287,9 @@ impl PlannedRead {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
         let reading = reading.ok_or_else(|| Problem::storage(&line.source_table, "was read already"))?;
         let reading = &*reading;
-        let part = |number| async move { tried(async || reading.read(number).try_collect::<Vec<_>>().await).await };
-        let batches: Vec<Vec<RecordBatch>> = try_join_all((0..reading.parts()).map(part)).await?;
+        let batches = all(reading).await?;
         let broken = |e: ArrowError| Problem::storage(line.name(), e);
-        let rows = concat_batches(reading.schema(), batches.iter().flatten()).map_err(broken)?;
+        let rows = concat_batches(reading.schema(), &batches).map_err(broken)?;
         let mut notes = reading.notes();
         let Some((column, kind, lag)) = &self.cursor else {
             return Ok(New { rows, notes, watermark: None, edge: None });
@@ -350,41 +349,20 @@ pub(super) struct New {
     pub(super) edge: Option<Vec<u8>>,
 }
 
-/// The first half of a SHA-256.
-type Digest16 = [u8; 16];
-
-/// A digest of each row, by its values and their types.
-fn digests(rows: &RecordBatch) -> Result<Vec<Digest16>, ArrowError> {
-    let fields: Vec<SortField> = rows.columns().iter().map(|c| SortField::new(c.data_type().clone())).collect();
-    let schema = format!("{:?}", rows.schema_ref().fields());
-    let encoded = RowConverter::new(fields)?.convert_columns(rows.columns())?;
-    let one = |row: arrow::row::Row<'_>| {
-        let digest = Sha256::new().chain_update(&schema).chain_update(row.as_ref()).finalize();
-        std::array::from_fn(|at| digest[at])
-    };
-    Ok(encoded.iter().map(one).collect())
-}
-
-/// The digests of rows at or behind a point, and of those whose cursor says nothing; sorted.
-fn at_or_behind(cursor: &ArrayRef, kind: CursorKind, lower: Option<Watermark>, digests: &[Digest16]) -> Vec<u8> {
-    let is_seen_again = |row: usize| {
-        let at = Watermark::greatest(kind, &cursor.slice(row, 1));
-        at.is_none() || lower.is_none() || at >= lower
-    };
-    let mut edge: Vec<&Digest16> =
-        (0..cursor.len()).filter(|row| is_seen_again(*row)).map(|row| &digests[row]).collect();
-    edge.sort_unstable();
-    edge.into_iter().flatten().copied().collect()
-}
-
 /// What a database says is no fault of the configuration as such: the other loads go on.
 pub(super) fn of_load(problem: Problem) -> Problem {
     let class = if problem.class == Class::Config { Class::Failed } else { problem.class };
     Problem { class, ..problem }
 }
 
+/// All rows of a read.
+pub(super) async fn all(reading: &dyn Reading) -> Result<Vec<RecordBatch>, Problem> {
+    let part = |number| async move { tried(async || reading.read(number).try_collect::<Vec<_>>().await).await };
+    Ok(try_join_all((0..reading.parts()).map(part)).await?.into_iter().flatten().collect())
+}
+
 /// Tries again what may get better.
-async fn tried<T>(mut once: impl AsyncFnMut() -> Result<T, Problem>) -> Result<T, Problem> {
+pub(super) async fn tried<T>(mut once: impl AsyncFnMut() -> Result<T, Problem>) -> Result<T, Problem> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
         match once().await {

@@ -96,6 +96,26 @@ fn a_key_that_a_table_no_longer_has_is_closed() {
     assert_eq!(heads(project), rest);
 }
 
+/// Columns that no mapping knows quarantine all rows, but a key that is gone is gone.
+#[test]
+fn a_key_is_gone_whatever_the_columns_are() {
+    let Some(b) = Databases::new() else { return };
+    let project = &b.project;
+    by_keys(project, "hos-b", "patients");
+    project.edit(
+        "mappings/hos-b.toml",
+        "source = \"dbo.patients\"",
+        "source = \"dbo.patients\"\non_drift = \"quarantine\"",
+    );
+    b.ok(&["run", "--as-of", DAY1]);
+    let before = live(project, "patients", "hos-b");
+    b.sql("ALTER TABLE dbo.patients ADD COLUMN more text; DELETE FROM dbo.patients WHERE \"ID\" = (SELECT min(\"ID\") FROM dbo.patients)");
+    let select = ["--select", "hos-b.patients"];
+    let said = b.ok(&[&["run", "--as-of", "2026-07-05T10:00:00Z"], &select[..]].concat());
+    assert!(said.stderr.contains("1 keys are gone"), "{}", said.stderr);
+    assert_eq!(live(project, "patients", "hos-b"), before - 1, "{}", said.stderr);
+}
+
 /// A SQL Server without versions of rows shows a table at several instants: what is absent must be so twice.
 #[test]
 fn keys_of_a_sql_server() {

@@ -1,6 +1,6 @@
 //! Windows that were read before, compared with what is there now: `rcm run --reconcile`.
 
-use super::{Digest16, digests};
+use super::edge::{Digest16, digests};
 use crate::pipeline::land::archived;
 use arrow::array::RecordBatch;
 use rcm_connectors::lake::{Lake, ReadFile};

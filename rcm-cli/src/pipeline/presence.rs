@@ -1,13 +1,11 @@
 //! What a table of a database says by its keys: those that it no longer has are gone, those that were gone may be there again.
 
 use super::plan::Plan;
-use super::sources::of_load;
+use super::sources::{all, of_load, tried};
 use crate::config::Project;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
-use futures::TryStreamExt;
-use futures::future::try_join_all;
 use rcm_connectors::lake::{Lake, Presence};
 use rcm_core::model::{HOSPITAL, Table, table};
 use rcm_core::{Class, LoadLine, Problem, Reading, Source, Wanted};
@@ -27,7 +25,7 @@ pub(super) struct Keys {
 
 /// Compares the keys of a table, where that was asked for, with those of silver: rows that are gone, of which only the key says
 /// something, and rows that are there again and are not `new` by their watermark.
-pub(super) async fn compared(
+pub(super) async fn presence(
     project: &Project,
     plan: &Plan<'_>,
     line: &LoadLine,
@@ -36,14 +34,10 @@ pub(super) async fn compared(
     lake: &Lake,
 ) -> Result<Vec<(Presence, RecordBatch)>, Problem> {
     let (Some(of), Some(keys)) = (table(line.table), keys) else { return Ok(Vec::new()) };
-    let (Some((mapping, null)), broken) =
-        (project.mapping(&line.hospital, line.table), |e: ArrowError| Problem::storage(line.name(), e))
-    else {
-        return Ok(Vec::new());
-    };
-    let Some(column) = mapping.columns.get(of.key().name).map(|column| column.from().to_owned()) else {
-        return Ok(Vec::new());
-    };
+    let none = || Problem::new(Class::Config, line.name(), "has no mapping of its key");
+    let (mapping, null) = project.mapping(&line.hospital, line.table).ok_or_else(none)?;
+    let column = mapping.columns.get(of.key().name).ok_or_else(none)?.from().to_owned();
+    let broken = |e: ArrowError| Problem::storage(line.name(), e);
     // As the common model writes them.
     let keys_of = |rows: &RecordBatch| -> Result<StringArray, Problem> {
         let conformed = conform(of, mapping, null, &line.hospital, rows).map_err(broken)?;
@@ -54,7 +48,7 @@ pub(super) async fn compared(
     let (mut absent, mut there) = (known.live.clone(), HashSet::new());
     for reading in &keys.readings {
         there.clear();
-        for batch in rows(&**reading).await.map_err(of_load)? {
+        for batch in all(&**reading).await.map_err(of_load)? {
             there.extend(keys_of(&batch)?.iter().flatten().map(str::to_owned));
         }
         absent.retain(|key| !there.contains(key));
@@ -79,9 +73,9 @@ pub(super) async fn compared(
         there.remove(key);
     }
     if !there.is_empty() {
-        let reading = keys.source.open(&keys.all).await.map_err(of_load)?;
+        let reading = tried(async || keys.source.open(&keys.all).await).await.map_err(of_load)?;
         let mut back = Vec::new();
-        for batch in rows(&*reading).await.map_err(of_load)? {
+        for batch in all(&*reading).await.map_err(of_load)? {
             let is_back: BooleanArray =
                 keys_of(&batch)?.iter().map(|key| Some(key.is_some_and(|key| there.contains(key)))).collect();
             back.push(filter_record_batch(&batch, &is_back).map_err(broken)?);
@@ -90,11 +84,6 @@ pub(super) async fn compared(
         found.extend((back.num_rows() > 0).then_some((Presence::Back, back)));
     }
     Ok(found)
-}
-
-async fn rows(reading: &dyn Reading) -> Result<Vec<RecordBatch>, Problem> {
-    let parts = (0..reading.parts()).map(|number| reading.read(number).try_collect::<Vec<RecordBatch>>());
-    Ok(try_join_all(parts).await?.into_iter().flatten().collect())
 }
 
 /// Keys of a hospital in silver.
