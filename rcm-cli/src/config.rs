@@ -34,8 +34,8 @@ pub struct Project {
     /// All lines of `load_config.csv`, inactive ones included.
     pub lines: Vec<LoadLine>,
     mappings: BTreeMap<String, Mapping>,
-    /// Source → which of its secrets is kept where.
-    kept: BTreeMap<String, Vec<(&'static str, Keeper)>>,
+    /// Source → which of its secrets is kept by whom.
+    keepers: BTreeMap<String, Vec<(&'static str, Keeper)>>,
     /// Digest of all that says how data are read: part of the run id. Neither the lake's URL nor a source's path is in
     /// it, so that the same data give the same lake wherever they lie.
     pub digest: String,
@@ -160,7 +160,7 @@ impl Project {
             sources: config.sources,
             lines,
             mappings,
-            kept: config.kept,
+            keepers: config.keepers,
             digest,
         })
     }

@@ -1,6 +1,6 @@
 //! `rcm.toml`.
 
-use super::secrets::{Keeper, Keepers, Place, kept};
+use super::secrets::{ELSEWHERE, Keeper, Keepers, Place, keeper};
 use super::{Settings, Source, Vars, choose, duration, fault, sources};
 use rcm_connectors::files::sha256;
 use rcm_connectors::lake::{Access, Location, WriteMode, holds_secret};
@@ -17,7 +17,7 @@ pub(super) struct File {
     pub(super) lake: Place,
     pub(super) settings: Settings,
     pub(super) sources: BTreeMap<String, Source>,
-    pub(super) kept: BTreeMap<String, Vec<(&'static str, Keeper)>>,
+    pub(super) keepers: BTreeMap<String, Vec<(&'static str, Keeper)>>,
     pub(super) digest: String,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     let ca_file = raw.lake.ca_file.as_ref().map(|file| base(root, file).join(fill(file, &["lake", "ca_file"])));
     let budget = raw.lake.retry_budget.as_ref().map(|budget| fill(budget, &["lake", "retry_budget"]));
     // A secret that is kept elsewhere is asked for later.
-    let is_later = |option: &str, value: &str| kept(value).is_some() && holds_secret(option, "");
+    let is_later = |option: &str, value: &str| keeper(value).is_some() && holds_secret(option, "");
     let options = raw.lake.storage_options.iter().filter(|(key, value)| !is_later(key, value));
     let options = options
         .map(|(key, value)| (key.clone(), Secret::new(fill(value, &["lake", "storage_options", key]))))
@@ -134,11 +134,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
     for (option, value) in raw.lake.storage_options.iter().filter(|(key, value)| is_later(key, value)) {
         match keepers.of(value) {
             Ok(keeper) => later.extend(keeper.map(|keeper| (option.clone(), keeper))),
-            Err(what) => wrong(
-                &["lake", "storage_options", option],
-                what,
-                "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}",
-            ),
+            Err(what) => wrong(&["lake", "storage_options", option], what, ELSEWHERE),
         }
     }
     let mut access = Access { options, environment: vars.env.clone(), ..Access::default() };
@@ -206,11 +202,11 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
         let what = "the newest publish is the lake: it cannot go".to_owned();
         wrong(&["maintain", "keep_publishes"], what, "write 1 or more; 100 is the default");
     }
-    let (mut sources, mut kept) = (BTreeMap::new(), BTreeMap::new());
+    let (mut sources, mut of_sources) = (BTreeMap::new(), BTreeMap::new());
     for (name, source) in filled {
         let as_written = &raw.sources[name];
         let mut wrong = |key: &str, what: String, hint: &str| wrong(&["sources", name, key], what, hint);
-        kept.insert(name.clone(), as_written.kept(&keepers, &mut wrong));
+        of_sources.insert(name.clone(), as_written.keepers(&keepers, &mut wrong));
         sources.extend(source.read(as_written, root, &mut wrong).map(|source| (name.clone(), source)));
     }
     let Some(lake) = lake.filter(|_| problems.is_empty()) else { return Err(problems) };
@@ -222,7 +218,7 @@ pub(super) fn read(path: &Path, text: &str, root: &Path, vars: &Vars) -> Result<
         digest += &format!("{name} {}\n", sources::said(source));
     }
     let lake = Place::new(lake, url, access, later);
-    Ok(File { load_config, mappings, lake, settings, sources, kept, digest: sha256(digest.as_bytes()) })
+    Ok(File { load_config, mappings, lake, settings, sources, keepers: of_sources, digest: sha256(digest.as_bytes()) })
 }
 
 pub(super) const DURATIONS: &str = "write a number and a unit: 90s, 15m, 12h, 2d";

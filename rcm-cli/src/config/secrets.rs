@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// What to do with a secret that is not told rightly.
+pub(super) const ELSEWHERE: &str = "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}";
+
 /// Who keeps a secret.
 #[derive(Debug, Clone)]
 pub(super) enum Keeper {
@@ -47,7 +50,7 @@ impl<'a> Keepers<'a> {
     /// # Errors
     /// What is wrong with it, in words.
     pub(super) fn of(&self, value: &str) -> Result<Option<Keeper>, String> {
-        let Some((kind, name)) = kept(value) else { return Ok(None) };
+        let Some((kind, name)) = keeper(value) else { return Ok(None) };
         if kind == "file" {
             let path = whole_path(name)?;
             of_file(&path)?;
@@ -73,7 +76,7 @@ impl<'a> Keepers<'a> {
 }
 
 /// Kind and name of who keeps a secret, where a value is that and no more.
-pub(super) fn kept(value: &str) -> Option<(&str, &str)> {
+pub(super) fn keeper(value: &str) -> Option<(&str, &str)> {
     let reference = value.strip_prefix("${")?.strip_suffix('}').filter(|inner| !inner.contains('}'))?;
     reference.split_once(':').filter(|(kind, _)| ["file", "kv"].contains(kind))
 }
@@ -104,11 +107,12 @@ pub(super) fn of_file(path: &Path) -> Result<Secret, String> {
 #[derive(Clone)]
 pub struct Place {
     location: Location,
-    kept: Option<Box<Kept>>,
+    later: Option<Box<Later>>,
 }
 
+/// What is put together when it is needed.
 #[derive(Clone)]
-struct Kept {
+struct Later {
     url: String,
     access: Access,
     options: Vec<(String, Keeper)>,
@@ -117,8 +121,8 @@ struct Kept {
 impl Place {
     /// A place some of whose options are kept elsewhere.
     pub(super) fn new(location: Location, url: String, access: Access, options: Vec<(String, Keeper)>) -> Place {
-        let kept = (!options.is_empty()).then(|| Box::new(Kept { url, access, options }));
-        Place { location, kept }
+        let later = (!options.is_empty()).then(|| Box::new(Later { url, access, options }));
+        Place { location, later }
     }
 
     /// The place with its keys as they are now.
@@ -126,19 +130,19 @@ impl Place {
     /// # Errors
     /// Who keeps a key is away, or refuses; the key has a wrong form.
     pub async fn now(&self) -> Result<Location, Problem> {
-        let Some(kept) = &self.kept else { return Ok(self.location.clone()) };
-        let mut access = kept.access.clone();
-        for (option, keeper) in &kept.options {
+        let Some(later) = &self.later else { return Ok(self.location.clone()) };
+        let mut access = later.access.clone();
+        for (option, keeper) in &later.options {
             let secret = keeper.secret().await.map_err(|problem| at(&["lake", "storage_options", option], problem))?;
             access.options.push((option.clone(), secret));
         }
-        Location::of(&kept.url, &access).map_err(|problem| at(&["lake"], problem))
+        Location::of(&later.url, &access).map_err(|problem| at(&["lake"], problem))
     }
 }
 
 impl From<Location> for Place {
     fn from(location: Location) -> Place {
-        Place { location, kept: None }
+        Place { location, later: None }
     }
 }
 
@@ -159,7 +163,7 @@ impl Project {
     pub(crate) async fn source(&self, name: &str) -> Result<Source, Problem> {
         let source = self.sources.get(name).cloned();
         let mut source = source.ok_or_else(|| Problem::new(Class::Config, name, "is no source of this project"))?;
-        for (key, keeper) in self.kept.get(name).into_iter().flatten() {
+        for (key, keeper) in self.keepers.get(name).into_iter().flatten() {
             let secret = keeper.secret().await.map_err(|problem| at(&["sources", name, key], problem))?;
             source.set(key, secret);
         }

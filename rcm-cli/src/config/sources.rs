@@ -1,7 +1,7 @@
 //! `[sources.NAME]`.
 
 use super::file::{DURATIONS, base, is_reference};
-use super::secrets::{Keeper, Keepers, kept};
+use super::secrets::{ELSEWHERE, Keeper, Keepers, keeper};
 use super::{Delivery, Files, Source, choose, duration};
 use rcm_connectors::{icd, npi, postgres, sqlserver};
 use rcm_core::{Problem, Secret};
@@ -57,7 +57,7 @@ impl Raw {
     /// With all references filled in, but those to secrets that are asked for later.
     pub(super) fn filled(&self, fill: &mut dyn FnMut(&str, &str) -> String) -> Raw {
         let mut all = |key: &str, value: &Option<String>| {
-            let is_later = |value: &str| SECRETS.contains(&key) && kept(value).is_some();
+            let is_later = |value: &str| SECRETS.contains(&key) && keeper(value).is_some();
             value.as_ref().map(|value| if is_later(value) { String::new() } else { fill(key, value) })
         };
         Raw {
@@ -123,8 +123,8 @@ impl Raw {
     }
 
     /// Which secrets are kept elsewhere; one that stands in the file itself is wrong.
-    pub(super) fn kept(&self, keepers: &Keepers<'_>, wrong: Wrong<'_>) -> Vec<(&'static str, Keeper)> {
-        let mut kept = Vec::new();
+    pub(super) fn keepers(&self, keepers: &Keepers<'_>, wrong: Wrong<'_>) -> Vec<(&'static str, Keeper)> {
+        let mut found = Vec::new();
         let values = [&self.password, &self.token, &self.key, &self.client_secret];
         for (key, value) in SECRETS.into_iter().zip(values) {
             let Some(value) = value else { continue };
@@ -133,11 +133,11 @@ impl Raw {
                 wrong(key, "is a secret, which never stands in a file".to_owned(), &hint);
             }
             match keepers.of(value) {
-                Ok(keeper) => kept.extend(keeper.map(|keeper| (key, keeper))),
-                Err(what) => wrong(key, what, "write ${kv:VAULT/NAME}, ${file:/PATH} or ${env:NAME}"),
+                Ok(keeper) => found.extend(keeper.map(|keeper| (key, keeper))),
+                Err(what) => wrong(key, what, ELSEWHERE),
             }
         }
-        kept
+        found
     }
 
     /// The source, where nothing is wrong with it.

@@ -10,7 +10,10 @@ use std::process::Command;
 use tokio::runtime::Runtime;
 
 /// A table, its key, and its columns that are no texts, with their types.
-pub(crate) type Table = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+pub(crate) type Table = (&'static str, &'static str, Typed);
+
+/// Columns and their types.
+pub(crate) type Typed = &'static [(&'static str, &'static str)];
 
 /// The tables of hospital A.
 pub(crate) const TABLES: [Table; 5] = [
