@@ -1,14 +1,14 @@
 //! What a table of a database says by its keys: those that it no longer has are gone, those that were gone may be there again.
 
 use super::plan::Plan;
-use super::sources::{all, of_load, tried};
+use super::sources::{Tried, of_load};
 use crate::config::Project;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::error::ArrowError;
 use rcm_connectors::lake::{Lake, Presence};
 use rcm_core::model::{HOSPITAL, Table, table};
-use rcm_core::{Class, LoadLine, Problem, Reading, Source, Wanted};
+use rcm_core::{Class, LoadLine, Problem, Reading, Wanted};
 use rcm_scd2::IS_CURRENT;
 use rcm_transforms::conform::conform;
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ pub(super) struct Keys {
     /// What is absent must be so at one instant; of a table that shows several, it must be absent twice.
     pub(super) readings: Vec<Box<dyn Reading>>,
     /// Where whole rows are.
-    pub(super) source: Arc<dyn Source>,
+    pub(super) source: Tried,
     pub(super) all: Wanted,
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn presence(
     let (mut absent, mut there) = (known.live.clone(), HashSet::new());
     for reading in &keys.readings {
         there.clear();
-        for batch in all(&**reading).await.map_err(of_load)? {
+        for batch in keys.source.all(&**reading).await.map_err(of_load)? {
             there.extend(keys_of(&batch)?.iter().flatten().map(str::to_owned));
         }
         absent.retain(|key| !there.contains(key));
@@ -73,9 +73,9 @@ pub(super) async fn presence(
         there.remove(key);
     }
     if !there.is_empty() {
-        let reading = tried(async || keys.source.open(&keys.all).await).await.map_err(of_load)?;
+        let reading = keys.source.open(&keys.all).await.map_err(of_load)?;
         let mut back = Vec::new();
-        for batch in all(&*reading).await.map_err(of_load)? {
+        for batch in keys.source.all(&*reading).await.map_err(of_load)? {
             let is_back: BooleanArray =
                 keys_of(&batch)?.iter().map(|key| Some(key.is_some_and(|key| there.contains(key)))).collect();
             back.push(filter_record_batch(&batch, &is_back).map_err(broken)?);

@@ -6,6 +6,7 @@
 
 mod compared;
 mod edge;
+mod tried;
 
 use super::presence::Keys;
 use super::{Options, Reach};
@@ -16,8 +17,6 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, TimeDelta, Utc};
 use compared::Compared;
 use edge::{Digest16, at_or_behind, digests};
-use futures::TryStreamExt;
-use futures::future::try_join_all;
 use rcm_connectors::cpt::Hcpcs;
 use rcm_connectors::icd::{OrderFiles, Who};
 use rcm_connectors::kept::Kept;
@@ -31,13 +30,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How often something is tried that may get better.
-const TRIES: u32 = 3;
-
-/// Before the second try; before each other four times as long as before the last.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) use tried::Tried;
+use tried::{TRIES, tried};
 
 /// How far below the watermark a table is read again by default.
 const LAG: TimeDelta = TimeDelta::hours(1);
@@ -45,6 +39,7 @@ const STEPS: u64 = 10_000;
 
 /// What is to be read of a table.
 pub(crate) struct PlannedRead {
+    source: Tried,
     /// Gone when it was read: a snapshot is no longer held than it must.
     reading: Mutex<Option<Box<dyn Reading>>>,
     /// The same of all keys of the table, where those that are absent are gone.
@@ -87,7 +82,7 @@ pub(super) struct Databases<'a> {
     reach: &'a Reach,
     /// What is compared or read again must come from the source itself.
     with_copies: bool,
-    known: BTreeMap<String, Result<Arc<dyn Source>, Problem>>,
+    known: BTreeMap<String, Result<Tried, Problem>>,
 }
 
 impl<'a> Databases<'a> {
@@ -108,7 +103,8 @@ impl<'a> Databases<'a> {
     ) -> Option<Result<PlannedRead, Problem>> {
         let source = project.sources.get(&line.source).filter(|source| source.has_tables())?;
         if !self.known.contains_key(&line.source) {
-            let database = tried(async || connected(project, &line.source, self.now, self.with_copies).await).await;
+            let database =
+                tried(TRIES, async || connected(project, &line.source, self.now, self.with_copies).await).await;
             self.known.insert(line.source.clone(), database);
         }
         let name = line.name();
@@ -141,22 +137,20 @@ pub(crate) async fn connected(
     name: &str,
     clock: DateTime<Utc>,
     with_copies: bool,
-) -> Result<Arc<dyn Source>, Problem> {
-    let kept = |service: Arc<dyn Source>, copies: &Option<PathBuf>, of: String| -> Arc<dyn Source> {
-        match copies.as_ref().filter(|_| with_copies) {
-            Some(folder) => Arc::new(Kept::new(service, folder, of)),
-            None => service,
-        }
+) -> Result<Tried, Problem> {
+    let kept = |service: Arc<dyn Source>, copies: &Option<PathBuf>, of: String| {
+        let folder = copies.as_ref().filter(|_| with_copies);
+        Tried::once(folder.map_or(service.clone(), |folder| Arc::new(Kept::new(service, folder, of))))
     };
     Ok(match project.source(name).await? {
-        Configured::Postgres(options) => Arc::new(Postgres::new(*options).at_one_instant().await?),
-        Configured::SqlServer(options) => Arc::new(SqlServer::new(*options).at_one_instant().await?),
+        Configured::Postgres(options) => Tried::again(Arc::new(Postgres::new(*options).at_one_instant().await?)),
+        Configured::SqlServer(options) => Tried::again(Arc::new(SqlServer::new(*options).at_one_instant().await?)),
         Configured::Npi(options, copies) => {
             let of = format!("{} {:?}", options.url, options.tables);
             kept(Arc::new(Registry::new(*options, clock)?), &copies, of)
         }
-        Configured::IcdFiles(folder) => Arc::new(OrderFiles::new(folder)),
-        Configured::Hcpcs(file) => Arc::new(Hcpcs::new(file)),
+        Configured::IcdFiles(folder) => Tried::once(Arc::new(OrderFiles::new(folder))),
+        Configured::Hcpcs(file) => Tried::once(Arc::new(Hcpcs::new(file))),
         Configured::IcdApi(options, copies) => {
             let of = options.url.clone();
             kept(Arc::new(Who::new(*options)?), &copies, of)
@@ -178,7 +172,7 @@ struct Asked<'a> {
 
 impl PlannedRead {
     async fn open(
-        database: &Arc<dyn Source>,
+        source: &Tried,
         Asked { line, question, key, is_rebuilt, reach }: Asked<'_>,
         state: Option<&TableState>,
         edge: Option<&String>,
@@ -202,7 +196,7 @@ impl PlannedRead {
         });
         let mut cursor = None;
         if line.load_type == LoadType::Incremental {
-            let described = tried(async || database.describe(&line.source_table).await).await.map_err(of_load)?;
+            let described = source.describe(&line.source_table).await.map_err(of_load)?;
             let kind = described.cursor(&line.watermark).ok_or_else(|| {
                 let what = format!("watermark `{}` is no column that tells what is new", line.watermark);
                 Problem::new(Class::Failed, &line.source_table, what)
@@ -234,18 +228,18 @@ impl PlannedRead {
             (Some((cursor, _, lag)), _) => Window::Since { cursor: cursor.clone(), watermark: saved, lag: *lag },
         };
         let wanted = Wanted { table: line.source_table.clone(), columns: Vec::new(), window };
-        let reading = tried(async || database.open(&wanted).await).await.map_err(of_load)?;
+        let reading = source.open(&wanted).await.map_err(of_load)?;
         let mut keys = None;
         if let Some(key) = key {
             let all = Wanted { columns: vec![key.to_owned()], window: Window::Whole, ..wanted };
-            let open = async || tried(async || database.open(&all).await).await.map_err(of_load);
-            let mut readings = vec![open().await?];
+            let mut readings = vec![source.open(&all).await.map_err(of_load)?];
             if !readings[0].is_snapshot() {
-                readings.push(open().await?);
+                readings.push(source.open(&all).await.map_err(of_load)?);
             }
-            keys = Some(Keys { readings, source: database.clone(), all: Wanted { columns: Vec::new(), ..all } });
+            keys = Some(Keys { readings, source: source.clone(), all: Wanted { columns: Vec::new(), ..all } });
         }
         Ok(PlannedRead {
+            source: source.clone(),
             keys: Mutex::new(keys),
             columns: reading.schema().fields().iter().map(|field| field.name().clone()).collect(),
             is_torn: !reading.is_snapshot(),
@@ -287,7 +281,7 @@ impl PlannedRead {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
         let reading = reading.ok_or_else(|| Problem::storage(&line.source_table, "was read already"))?;
         let reading = &*reading;
-        let batches = all(reading).await?;
+        let batches = self.source.all(reading).await?;
         let broken = |e: ArrowError| Problem::storage(line.name(), e);
         let rows = concat_batches(reading.schema(), &batches).map_err(broken)?;
         let mut notes = reading.notes();
@@ -353,23 +347,4 @@ pub(super) struct New {
 pub(super) fn of_load(problem: Problem) -> Problem {
     let class = if problem.class == Class::Config { Class::Failed } else { problem.class };
     Problem { class, ..problem }
-}
-
-/// All rows of a read.
-pub(super) async fn all(reading: &dyn Reading) -> Result<Vec<RecordBatch>, Problem> {
-    let part = |number| async move { tried(async || reading.read(number).try_collect::<Vec<_>>().await).await };
-    Ok(try_join_all((0..reading.parts()).map(part)).await?.into_iter().flatten().collect())
-}
-
-/// Tries again what may get better.
-pub(super) async fn tried<T>(mut once: impl AsyncFnMut() -> Result<T, Problem>) -> Result<T, Problem> {
-    let mut pause = PAUSE;
-    for _ in 1..TRIES {
-        match once().await {
-            Err(problem) if problem.class == Class::Temporary => tokio::time::sleep(pause).await,
-            done => return done,
-        }
-        pause *= 4;
-    }
-    once().await
 }

@@ -8,7 +8,7 @@
 use crate::apis::{ICD_SECRET, Services};
 use crate::databases::{Databases, gold_without, mend};
 use crate::sqlserver::{HospitalA, TABLES};
-use crate::support::{DAY1, DAY2, Project, said};
+use crate::support::{DAY1, DAY2, Project, Said, said};
 use crate::vault::Kept;
 use std::path::Path;
 use std::process::Command;
@@ -50,12 +50,13 @@ impl Group {
         Some(Group { a, b, kept, services })
     }
 
-    fn ok(&self, environment: Vec<(&str, String)>, args: &[&str]) {
+    fn ok(&self, environment: Vec<(&str, String)>, args: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rcm"));
         command.arg("-c").arg(self.b.project.path("rcm.toml")).args(args);
         let said = said(command.envs(environment).env("WANTED", "Made-up*"));
         assert_eq!(said.code, 0, "{}", said.stderr);
         assert!(!format!("{}{}", said.stdout, said.stderr).contains("canary"), "{}", said.stderr);
+        said
     }
 
     fn agrees(&self, files: &Project) {
@@ -91,7 +92,27 @@ fn all_of_a_group_at_once() {
     // By another identity.
     group.ok(group.kept.managed(), &["run", "--as-of", DAY2]);
     group.agrees(&files);
-    group.ok(group.kept.managed(), &["check", "--connect"]);
+    let project = &group.b.project;
+    // What is connected to, and what of it is slow.
+    let said = group.ok(group.kept.managed(), &["check", "--connect"]);
+    for word in [
+        "✓ emr-a: hos-a.departments",
+        "! emr-b: hos-b.patients",
+        "watermark ModifiedDate (timestamp with time zone)",
+        "has no index",
+    ] {
+        assert!(said.stdout.contains(word), "{word}: {}", said.stdout);
+    }
+    // Nothing is new, and nothing is left of it.
+    let before = project.newest().unwrap();
+    let select = ["--select", "hos-a.patients", "--select", "hos-a.encounters", "--select", "hos-a.transactions"];
+    let said = group.ok(group.kept.managed(), &[&["run"], &select[..]].concat());
+    assert!(said.stderr.contains("nothing new  exit 0"), "{}", said.stderr);
+    assert_eq!(project.newest().unwrap(), before);
+    // Out of the archive it is the same.
+    let again = ["run", "--as-of", "2026-07-03T00:00:00Z", "--full-refresh", "--select", "transactions"];
+    group.ok(group.kept.managed(), &again);
+    assert_eq!(project.history("transactions"), files.history("transactions"));
 }
 
 #[test]
