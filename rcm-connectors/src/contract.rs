@@ -114,6 +114,11 @@ pub trait Fixture: Send + Sync {
         Duration::from_secs(30)
     }
 
+    /// How many rows are many: more than a batch holds, and for a source that asks for each row by itself no more than it must.
+    fn many(&self) -> usize {
+        5000
+    }
+
     /// Lets a future end within a time: by the runtime that the source needs.
     async fn within(&self, time: Duration, future: futures::future::BoxFuture<'_, ()>) -> bool;
 }

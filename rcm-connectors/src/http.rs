@@ -178,7 +178,7 @@ impl Service {
             return self.other(false, "it leads from one address to another, or to another host");
         }
         if error.is_timeout() {
-            return self.other(true, &format!("it is not done with an answer in {} s", self.patience.as_secs()));
+            return self.other(true, &format!("it is not done with an answer in {:?}", self.patience));
         }
         if let Some(tls) = refusal(error) {
             let problem = self.problem(Class::Failed, &format!("no trusted connection: {tls}"));

@@ -123,7 +123,7 @@ impl Vaults {
         let (vaults, of) = (self.clone(), reference.clone());
         let asked = contained(broken, async move { vaults.asked(&of).await });
         tokio::time::timeout(self.patience, asked).await.unwrap_or_else(|_| {
-            let what = format!("it is not there in {} s", self.patience.as_secs());
+            let what = format!("it is not there in {:?}", self.patience);
             Err(reference.problem(Class::Temporary, &what, AWAY))
         })
     }

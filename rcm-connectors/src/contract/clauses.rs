@@ -2,6 +2,7 @@
 
 use super::{Broken, Got, Row, Tried, Widened, text};
 use arrow::array::RecordBatch;
+use futures::future::join_all;
 use futures::{FutureExt, TryStreamExt};
 use rcm_core::{Class, CursorKind, Lag, Problem, Wanted, Watermark, Window};
 use std::sync::{Mutex, PoisonError};
@@ -261,15 +262,20 @@ pub(super) async fn tables(fixture: &Tried<'_>) -> Held {
 
 pub(super) async fn broken(fixture: &Tried<'_>) -> Held {
     const CLAUSE: &str = "broken";
-    let table = fixture.create(first(fixture)).await;
-    let rows: Vec<Row> =
-        (0..2000).map(|n| Row { note: Some("x".repeat(100)), ..row(format!("{n:05}"), Some(1)) }).collect();
-    fixture.insert(&table, &rows).await;
-    // From the first word to the last rows, and one that does not break.
-    let (mut failures, mut wholes) = (0, 0);
-    for bytes in [0, 1, 40, 400, 4_000, 100_000, 200_000, 230_000, 100_000_000] {
+    let table = &fixture.create(first(fixture)).await;
+    let rows: Vec<Row> = (0..fixture.many() / 2)
+        .map(|n| Row { note: Some("x".repeat(100)), ..row(format!("{n:05}"), Some(1)) })
+        .collect();
+    fixture.insert(table, &rows).await;
+    // From the first word to the last rows, and one that does not break; all at once, for each of them may wait.
+    let breaks = [0, 1, 40, 400, 4_000, 100_000, 200_000, 230_000, 100_000_000].map(|bytes| async move {
         let source = fixture.breaking(bytes);
-        match in_time(fixture, CLAUSE, fixture.read(&*source, &table, Window::Whole)).await? {
+        let outcome = in_time(fixture, CLAUSE, fixture.read(&*source, table, Window::Whole)).await;
+        (bytes, outcome)
+    });
+    let (mut failures, mut wholes) = (0, 0);
+    for (bytes, outcome) in join_all(breaks).await {
+        match outcome? {
             Ok(Got { ids, .. }) => {
                 wholes += 1;
                 hold(CLAUSE, ids.len() == rows.len(), || format!("behind {bytes} bytes {} rows are all", ids.len()))?;
@@ -287,7 +293,7 @@ pub(super) async fn broken(fixture: &Tried<'_>) -> Held {
 pub(super) async fn cancelled(fixture: &Tried<'_>) -> Held {
     const CLAUSE: &str = "cancelled";
     let (source, table) = (fixture.source(), fixture.create(first(fixture)).await);
-    let rows: Vec<Row> = (0..5000).map(|n| Row { note: Some("x".repeat(1000)), ..row(n, Some(1)) }).collect();
+    let rows: Vec<Row> = (0..fixture.many()).map(|n| Row { note: Some("x".repeat(1000)), ..row(n, Some(1)) }).collect();
     fixture.insert(&table, &rows).await;
     let wanted = Wanted { table: table.clone(), columns: Vec::new(), window: Window::Whole };
     let reading = async {

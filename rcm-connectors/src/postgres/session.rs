@@ -96,7 +96,7 @@ impl Session {
 }
 
 pub(super) fn silent(place: &str, patience: Duration) -> Problem {
-    Problem::new(Class::Temporary, place, format!("the server said nothing for {} s", patience.as_secs())).hint(
+    Problem::new(Class::Temporary, place, format!("the server said nothing for {patience:?}")).hint(
         "run again; if it happens again, look whether a watermark has no index, the server is overloaded or a firewall \
              drops connections, or raise `patience` of the source",
     )

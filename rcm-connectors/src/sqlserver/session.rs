@@ -35,14 +35,14 @@ impl Session {
         let connected = async {
             let (mut host, mut port) = (options.host.clone(), options.port);
             for _ in 0..HOPS {
-                let line = connect(&host, port).await.map_err(|e| not_open(place, &options.login, &e.into()))?;
-                line.set_nodelay(true).map_err(|e| not_open(place, &options.login, &e.into()))?;
+                let line = connect(&host, port).await.map_err(|e| not_open(place, options, &e.into()))?;
+                line.set_nodelay(true).map_err(|e| not_open(place, options, &e.into()))?;
                 match Client::connect(config(options, &host, port), line.compat_write()).await {
                     // Azure SQL's gateway names the node; an instance behind it is the node's own affair.
                     Err(Error::Routing { host: to, port: at }) => {
                         (host, port) = (to.split('\\').next().unwrap_or_default().to_owned(), at);
                     }
-                    Err(e) => return Err(not_open(place, &options.login, &e)),
+                    Err(e) => return Err(not_open(place, options, &e)),
                     Ok(client) => return Ok(client),
                 }
             }
@@ -162,7 +162,7 @@ pub(super) fn unreadable(place: &str) -> Problem {
 }
 
 pub(super) fn silent(place: &str, patience: Duration) -> Problem {
-    Problem::new(Class::Temporary, place, format!("the server said nothing for {} s", patience.as_secs())).hint(
+    Problem::new(Class::Temporary, place, format!("the server said nothing for {patience:?}")).hint(
         "run again; if it happens again, look whether a watermark has no index, the server is overloaded or a firewall \
          drops connections, or raise `patience` of the source",
     )
@@ -179,14 +179,14 @@ async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
 }
 
 /// What went wrong before anybody was let in.
-fn not_open(place: &str, login: &Login, error: &Error) -> Problem {
+fn not_open(place: &str, options: &Options, error: &Error) -> Problem {
     let of = |what: &str, hint: &str| Problem::new(Class::Failed, place, what).hint(hint);
     let trust = |message: &str| {
         // rustls says what is wrong with a certificate, and no more.
         let what = format!("no trusted connection: {}", message.split(". ").next().unwrap_or_default());
         of(&what, "name the authority of the server's certificate in `ca_file`")
     };
-    match (error, login) {
+    match (error, &options.login) {
         (Error::Tls(message), _) | (Error::Io { kind: IoErrorKind::InvalidData, message }, _) => trust(message),
         (Error::Io { kind: IoErrorKind::NotFound, .. }, _) => of(
             "no address, or no authority that could be trusted, was found",
@@ -200,7 +200,7 @@ fn not_open(place: &str, login: &Login, error: &Error) -> Problem {
             "the server refuses the token",
             "get a new one: it must be valid until the run is over, and for this server",
         ),
-        _ => problem(place, KNOCK, error),
+        _ => problem(place, KNOCK.min(options.patience), error),
     }
 }
 

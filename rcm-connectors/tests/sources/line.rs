@@ -13,6 +13,13 @@ pub(crate) enum End {
     Dumb,
 }
 
+/// A line passes on at once what it gets, however little.
+fn join(near: &TcpStream, to: u16) -> Option<TcpStream> {
+    let far = TcpStream::connect(("127.0.0.1", to)).ok()?;
+    near.set_nodelay(true).and_then(|()| far.set_nodelay(true)).ok()?;
+    Some(far)
+}
+
 /// The port of a line on which all connections together get so many bytes. Its threads end with the tests.
 pub(crate) fn line(to: u16, bytes: usize, end: End) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -20,7 +27,7 @@ pub(crate) fn line(to: u16, bytes: usize, end: End) -> u16 {
     let left = Arc::new(AtomicUsize::new(bytes));
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let Some(far) = join(&near, to) else { return };
             let left = left.clone();
             let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             std::thread::spawn(move || {
@@ -59,7 +66,7 @@ pub(crate) fn slow(to: u16, pause: std::time::Duration) -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let Some(far) = join(&near, to) else { return };
             let (mut up, mut down) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             std::thread::spawn(move || {
                 let mut bytes = [0; 1 << 14];
@@ -91,7 +98,7 @@ pub(crate) fn record(to: u16) -> (u16, Said) {
     let kept = said.clone();
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            let Some(far) = join(&near, to) else { return };
             let number = {
                 let mut kept = kept.lock().unwrap();
                 kept.push(Vec::new());

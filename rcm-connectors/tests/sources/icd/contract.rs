@@ -90,9 +90,9 @@ impl Fixture for Tables {
         (Arc::new(source(Options { client, ..options(&self.server) })), wrong)
     }
 
-    /// Two thousand entities, one by one.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(120)
+    /// Three batches, entity by entity.
+    fn many(&self) -> usize {
+        1500
     }
 
     async fn within(&self, time: Duration, future: BoxFuture<'_, ()>) -> bool {

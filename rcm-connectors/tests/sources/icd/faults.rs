@@ -18,7 +18,7 @@ fn every_fault_ends_in_all_rows_or_in_an_error_in_time() {
         let tree = || Tree::grown(2, "2019", Size { chapters: 1, blocks: 2, categories: 3, leaves: 2 });
         let mut expected = tree().codes("2019");
         expected.sort();
-        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(24)));
+        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(48)));
         for fault in Fault::all() {
             for when in [When::Nth(0), When::Nth(2), When::Every] {
                 let (expected, turns) = (expected.clone(), turns.clone());

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 #[test]
 fn every_fault_ends_in_the_secret_or_in_an_error_in_time() {
     wait(async {
-        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(24)));
+        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(48)));
         // An answer is one page.
         let faults = Fault::all().into_iter().filter(|fault| !matches!(fault, Fault::SamePage | Fault::PageCycle));
         for fault in faults {

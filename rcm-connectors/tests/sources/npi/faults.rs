@@ -46,7 +46,7 @@ fn every_fault_ends_in_all_rows_or_in_an_error_in_time() {
     wait(async {
         let registry = Registry::made_up(1, 45, Shape::Of2026);
         let expected: Vec<String> = numbers(&registry).into_iter().collect();
-        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(24)));
+        let (mut tasks, turns) = (JoinSet::new(), Arc::new(Semaphore::new(48)));
         for fault in Fault::all().into_iter().filter(|fault| !fault.is_of_tokens()) {
             for when in [When::Nth(0), When::Nth(2), When::Every] {
                 let (expected, handler, turns) = (expected.clone(), registry.handler(), turns.clone());

@@ -91,7 +91,7 @@ fn a_line_that_breaks_or_goes_dumb_half_way() {
             options.connections = 1;
             let problem = whole(&Postgres::new(options), "big").await.unwrap_err();
             assert_eq!(problem.class, Class::Temporary, "{problem}");
-            assert_eq!(problem.what.contains("said nothing for 2 s"), end == End::Dumb, "{problem}");
+            assert_eq!(problem.what.contains("said nothing for 2s"), end == End::Dumb, "{problem}");
         }
     });
 }

@@ -228,8 +228,8 @@ fn zones_of_sessions_and_the_two_nights_of_the_year() {
                 let make = format!(
                     "DROP TABLE IF EXISTS events, arrivals; CREATE TABLE events (id int8 PRIMARY KEY, changed {column}); \
                      CREATE TABLE arrivals AS SELECT row_number() OVER (ORDER BY at) AS id, at FROM ( \
-                     SELECT generate_series('2025-03-09 06:00Z'::timestamptz, '2025-03-09 14:00Z', '10 min') AS at UNION ALL \
-                     SELECT generate_series('2025-11-02 06:00Z'::timestamptz, '2025-11-02 14:00Z', '10 min')) s"
+                     SELECT generate_series('2025-03-09 08:00Z'::timestamptz, '2025-03-09 12:00Z', '10 min') AS at UNION ALL \
+                     SELECT generate_series('2025-11-02 07:00Z'::timestamptz, '2025-11-02 11:00Z', '10 min')) s"
                 );
                 client.batch_execute(&make).await.unwrap();
                 let all: i64 = client.query_one("SELECT count(*) FROM arrivals", &[]).await.unwrap().get(0);
