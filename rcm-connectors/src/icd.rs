@@ -5,6 +5,7 @@
 
 mod order;
 mod token;
+mod walked;
 mod who;
 
 pub use order::OrderFiles;

@@ -153,7 +153,11 @@ pub(crate) async fn connected(
         Configured::Hcpcs(file) => Tried::once(Arc::new(Hcpcs::new(file))),
         Configured::IcdApi(options, copies) => {
             let of = options.url.clone();
-            kept(Arc::new(Who::new(*options)?), &copies, of)
+            let who = match copies.as_ref().filter(|_| with_copies) {
+                Some(folder) => Who::resuming(*options, folder, clock)?,
+                None => Who::new(*options)?,
+            };
+            kept(Arc::new(who), &copies, of)
         }
         Configured::Files(files) => return Err(Problem::storage(files.path.display().to_string(), "is no database")),
     })

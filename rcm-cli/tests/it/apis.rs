@@ -1,10 +1,12 @@
 //! NPI and ICD codes out of services on loopback, and ICD-10-CM out of order files: in silver and gold, with history.
 
 use crate::support::{DAY1, Project, Said, said as run};
-use crate::web::http::{Handler, Server};
+use crate::web::http::{Handler, Server, limited};
 use crate::web::nppes::{Registry, Shape};
 use crate::web::who::{Tree, Who};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const NPI: &str = "
 [tables.npi_registry]
@@ -187,6 +189,28 @@ fn copies_answer_for_services_that_are_away() {
     assert_eq!(said.stderr.matches("the service did not answer").count(), 2, "{}", said.stderr);
     assert_eq!(history(), before);
     assert!(apis.project.newest().unwrap().stale.is_empty());
+}
+
+/// What is kept of it until then is gone behind it.
+#[test]
+fn a_walk_that_breaks_goes_on_with_the_next_run() {
+    let (project, services, left) = (Project::new(), Services::new(), Arc::new(AtomicUsize::new(5)));
+    let server = Server::plain(limited("/icd/", left.clone(), services.who.handler()));
+    services.join_at(&project, [services.servers[0].base(), server.base()]);
+    project.edit("rcm.toml", "patience = \"2s\"", "patience = \"1s\"");
+    let apis = Apis { project, services };
+    let select = ["run", "--select", "icd_codes"];
+    assert_eq!(apis.run(&select).code, 75);
+    let entities = || server.requests().iter().filter(|request| request.path.starts_with("/icd/")).count();
+    let before = entities();
+    left.store(usize::MAX, Ordering::SeqCst);
+    let said = apis.ok(&select);
+    assert!(said.stderr.contains("5 entities are those of a walk that did not end"), "{}", said.stderr);
+    // The release and its seven codes.
+    assert_eq!(entities() - before, 8 - 5);
+    assert_eq!(apis.project.sql("SELECT count(*) FROM silver.icd_codes WHERE is_current"), ["7"]);
+    let kept = std::fs::read_dir(apis.project.path("copies")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(kept.filter(|path| path.extension().is_some_and(|end| end == "walk")).count(), 0);
 }
 
 #[test]

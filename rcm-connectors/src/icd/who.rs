@@ -2,19 +2,22 @@
 //! <https://icd.who.int/icdapi/docs2>
 
 use super::token::Tokens;
+use super::walked::Walked;
 use crate::codes::whole;
 use crate::http::records::{Column, Of, batch, chosen, schema, text};
 use crate::http::{Failed, Service, address};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use rcm_core::{Class, Described, Problem, Reading, Secret, Source, Wanted, Watermark};
 use reqwest::Url;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where entities lie.
@@ -97,6 +100,8 @@ pub struct Who(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// Where walks are kept that did not end, and when it is.
+    walks: Option<(PathBuf, DateTime<Utc>)>,
     base: Url,
     service: Service,
     tokens: Option<Tokens>,
@@ -108,6 +113,19 @@ impl Who {
     /// # Errors
     /// An address that is none, or authorities that are none (class `config`).
     pub fn new(options: Options) -> Result<Who, Problem> {
+        Who::made(options, None)
+    }
+
+    /// The same; what a walk finds is kept in a folder until it is whole. A walk that breaks goes on there when it is begun again, by
+    /// whomever, within a day of its last word: `now` is the present. [`Reading::notes`] says so.
+    ///
+    /// # Errors
+    /// As [`Who::new`].
+    pub fn resuming(options: Options, folder: impl Into<PathBuf>, now: DateTime<Utc>) -> Result<Who, Problem> {
+        Who::made(options, Some((folder.into(), now)))
+    }
+
+    fn made(options: Options, walks: Option<(PathBuf, DateTime<Utc>)>) -> Result<Who, Problem> {
         let base = address("url", &options.url, options.plain)?;
         let authorities = options.authorities.as_deref();
         let service = Service::new(&base, authorities, options.patience, options.per_second)?;
@@ -119,26 +137,26 @@ impl Who {
                 client,
             ))
         });
-        Ok(Who(Arc::new(Shared { base, service, tokens: tokens.transpose()? })))
+        Ok(Who(Arc::new(Shared { walks, base, service, tokens: tokens.transpose()? })))
     }
 }
 
 impl Shared {
-    /// An entity by its path.
-    async fn entity(&self, place: &str, path: &str, is_root: bool) -> Result<Value, Problem> {
+    /// An entity by its path; none where there is none.
+    async fn entity(&self, place: &str, path: &str) -> Result<Option<Value>, Problem> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         for _ in 0..TRIES {
-            let entity = self.ask(place, &url, is_root).await?;
+            let Some(entity) = self.ask(&url).await? else { return Ok(None) };
             // Another one came: a page that stands in a cache, or a mistake.
             if entity.get("@id").and_then(Value::as_str).and_then(path_of).as_deref() == Some(path) {
-                return Ok(entity);
+                return Ok(Some(entity));
             }
         }
         Err(Problem { place: format!("{place}: {}", self.unlike().place), ..self.unlike() })
     }
 
-    async fn ask(&self, place: &str, url: &Url, is_root: bool) -> Result<Value, Problem> {
+    async fn ask(&self, url: &Url) -> Result<Option<Value>, Problem> {
         let mut refused = None;
         loop {
             let token = match &self.tokens {
@@ -150,7 +168,7 @@ impl Shared {
                 request = request.bearer_auth(token.expose());
             }
             let problem = match self.service.json(&request).await {
-                Ok(entity) => return Ok(entity),
+                Ok(entity) => return Ok(Some(entity)),
                 Err(Failed::Refused(401)) if token.is_some() && refused.is_none() => {
                     refused = token;
                     continue;
@@ -162,13 +180,7 @@ impl Shared {
                 Err(Failed::Refused(status)) => {
                     self.service.problem(Class::Failed, &format!("it answers with status {status}"))
                 }
-                Err(Failed::Absent) if is_root => {
-                    Problem::new(Class::Config, place, "there is no such table: the service does not know the release")
-                        .hint("write a release of ICD-10, such as 2019")
-                }
-                Err(Failed::Absent) => {
-                    self.service.problem(Class::Temporary, "it names an entity that it does not have")
-                }
+                Err(Failed::Absent) => return Ok(None),
                 Err(Failed::Other(problem)) => problem,
             };
             return Err(problem);
@@ -181,7 +193,7 @@ impl Shared {
 }
 
 /// The path of an entity's address, which names the WHO wherever it was asked for.
-fn path_of(uri: &str) -> Option<String> {
+pub(super) fn path_of(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     Some(url.path().to_owned())
 }
@@ -215,10 +227,13 @@ struct Open {
     block: Option<String>,
 }
 
-/// Of a code there is an entity at the same place, which names the releases that have it.
-fn is_release(table: &str, entity: &Value) -> Result<(), Problem> {
+/// A release. Of a code there is an entity at the same place, which names the releases that have it.
+fn release(table: &str, entity: Option<Value>) -> Result<Value, Problem> {
+    let none = "there is no such table: the service does not know the release";
+    let entity = entity
+        .ok_or_else(|| Problem::new(Class::Config, table, none).hint("write a release of ICD-10, such as 2019"))?;
     if entity.get("child").is_some_and(Value::is_array) && entity.get("latestRelease").is_none() {
-        return Ok(());
+        return Ok(entity);
     }
     Err(Problem::new(Class::Config, table, "there is no such table: it is no release")
         .hint("write a release of ICD-10, such as 2019"))
@@ -237,8 +252,7 @@ fn root(table: &str) -> Result<String, Problem> {
 #[async_trait]
 impl Source for Who {
     async fn describe(&self, table: &str) -> Result<Described, Problem> {
-        let release = self.0.entity(table, &root(table)?, true).await?;
-        is_release(table, &release)?;
+        release(table, self.0.entity(table, &root(table)?).await?)?;
         Ok(Described { schema: schema(COLUMNS), key: vec!["code".to_owned()], cursors: Vec::new() })
     }
 
@@ -246,7 +260,8 @@ impl Source for Who {
         let root = root(&wanted.table)?;
         whole(&wanted.table, &wanted.window)?;
         let columns = chosen(&wanted.table, COLUMNS, &wanted.columns)?;
-        Ok(Box::new(Read { who: self.clone(), table: wanted.table.clone(), root, schema: schema(&columns), columns }))
+        let (schema, notes) = (schema(&columns), Mutex::default());
+        Ok(Box::new(Read { who: self.clone(), table: wanted.table.clone(), root, schema, columns, notes }))
     }
 }
 
@@ -256,10 +271,14 @@ struct Read {
     root: String,
     schema: SchemaRef,
     columns: Vec<Column>,
+    /// Of the walk, when it came to an end.
+    notes: Mutex<Vec<String>>,
 }
 
 /// Where a walk stands.
 struct Walk {
+    /// What one before it found.
+    walked: Option<Walked>,
     open: Vec<Open>,
     seen: HashSet<String>,
 }
@@ -270,17 +289,25 @@ impl Read {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while rows.len() < ROWS && bytes < BYTES {
             let Some(open) = walk.open.pop() else { break };
-            let is_root = open.path == self.root;
-            let entity = self.who.0.entity(&self.table, &open.path, is_root).await?;
+            let known = walk.walked.as_mut().and_then(|walked| walked.take(&open.path));
+            let is_known = known.is_some();
+            let found = match known {
+                None => self.who.0.entity(&self.table, &open.path).await?,
+                known => known,
+            };
             let below = format!("{}/", self.root);
-            let code = match open.path.strip_prefix(&below) {
-                None => {
-                    is_release(&self.table, &entity)?;
-                    None
-                }
+            let (code, entity) = match (open.path.strip_prefix(&below), found) {
+                (None, found) => (None, release(&self.table, found)?),
                 // Its address and its code say the same.
-                Some(path) => {
-                    Some(text(entity.get("code")).filter(|code| code == path).ok_or_else(|| self.who.0.unlike())?)
+                (Some(path), Some(entity)) => {
+                    let code = text(entity.get("code")).filter(|code| code == path);
+                    (Some(code.ok_or_else(|| self.who.0.unlike())?), entity)
+                }
+                (Some(_), None) => {
+                    // What named it may be of an earlier walk.
+                    walk.walked.iter_mut().for_each(Walked::end);
+                    let what = "it names an entity that it does not have";
+                    return Err(self.who.0.service.problem(Class::Temporary, what));
                 }
             };
             let kind = entity.get("classKind").and_then(Value::as_str).unwrap_or_default();
@@ -303,6 +330,9 @@ impl Read {
                     next.push(Open { path, parent: code.clone(), chapter: chapter.clone(), block: block.clone() });
                 }
             }
+            if let (Some(walked), false) = (&mut walk.walked, is_known) {
+                walked.keep(&entity);
+            }
             if let Some(code) = code {
                 let is_leaf = children.is_empty();
                 bytes += entity.to_string().len();
@@ -313,7 +343,11 @@ impl Read {
             }
             walk.open.extend(next.into_iter().rev());
         }
-        if rows.is_empty() { Ok(None) } else { batch(&self.table, &self.columns, &rows).map(Some) }
+        if rows.is_empty() {
+            walk.walked.iter_mut().for_each(Walked::end);
+            return Ok(None);
+        }
+        batch(&self.table, &self.columns, &rows).map(Some)
     }
 }
 
@@ -336,9 +370,21 @@ impl Reading for Read {
 
     fn read(&self, _part: usize) -> BoxStream<'_, Result<RecordBatch, Problem>> {
         let begin = Open { path: self.root.clone(), parent: None, chapter: None, block: None };
-        let walk = Walk { seen: HashSet::from([begin.path.clone()]), open: vec![begin] };
-        let next =
-            move |mut walk: Walk| async move { Ok::<_, Problem>(self.next(&mut walk).await?.map(|rows| (rows, walk))) };
+        let walked = self.who.0.walks.as_ref().map(|(folder, now)| {
+            let of = format!("{} {}", self.who.0.base, self.table);
+            Walked::of(folder, &of, *now)
+        });
+        let walk = Walk { walked, seen: HashSet::from([begin.path.clone()]), open: vec![begin] };
+        let next = move |mut walk: Walk| async move {
+            let rows = self.next(&mut walk).await;
+            let notes = walk.walked.as_ref().map(Walked::notes);
+            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes.unwrap_or_default();
+            Ok::<_, Problem>(rows?.map(|rows| (rows, walk)))
+        };
         stream::try_unfold(walk, next).into_stream().boxed()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -4,6 +4,7 @@
 mod contract;
 mod faults;
 mod order;
+mod resumed;
 mod walk;
 
 use crate::web::http::Server;

@@ -157,6 +157,17 @@ pub(crate) fn guarded(key: &str, inner: Handler) -> Handler {
     })
 }
 
+/// A handler that has too much to do behind so many requests below a path.
+pub(crate) fn limited(path: &'static str, left: Arc<AtomicUsize>, inner: Handler) -> Handler {
+    Arc::new(move |request: &Request| {
+        let take = |left: usize| left.checked_sub(usize::from(request.path.starts_with(path)));
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(_) => inner(request),
+            Err(_) => Response::new(503, "text/plain", ""),
+        }
+    })
+}
+
 enum Order {
     Listen,
     /// Connections that stand go on, new ones are refused.
