@@ -9,6 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use rcm_core::{Class, CursorKind, Described, Problem, Reading, Source, Wanted, Watermark, Window};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A source of which the last whole read of each table is kept in a folder. Where another try may help, and no read succeeds, the
 /// copy answers: a table that is read as a whole with the rows that it had, what is behind a watermark with none, for nothing is
 /// known to be new. [`Reading::notes`] says so, and from when the copy is; what is absent from it is not gone. All other windows
-/// need the source itself. A copy that cannot be written is a note, too.
+/// need the source itself. A copy that cannot be written is a note, too. Of a table that the copy described, the next read is the
+/// copy's: who was away is not waited for twice.
 ///
 /// For services whose tables fit into memory, such as codes.
 #[derive(Clone)]
@@ -24,13 +26,15 @@ pub struct Kept {
     source: Arc<dyn Source>,
     folder: PathBuf,
     of: String,
+    /// Tables that their copies described, and why.
+    away: Arc<Mutex<HashMap<String, Problem>>>,
 }
 
 impl Kept {
     /// Keeps copies of a source's tables; the folder is made when it is needed. `of` says what the source is, such as its
     /// address and the questions that its tables stand for: a source that says something else has other copies.
     pub fn new(source: Arc<dyn Source>, folder: impl Into<PathBuf>, of: impl Into<String>) -> Kept {
-        Kept { source, folder: folder.into(), of: of.into() }
+        Kept { source, folder: folder.into(), of: of.into(), away: Arc::default() }
     }
 
     /// Of what was asked.
@@ -54,7 +58,8 @@ impl Source for Kept {
         match self.source.describe(table).await {
             Err(problem) if problem.class == Class::Temporary => {
                 let of = |is_whole| copy(&self.file(table, &[], is_whole));
-                let (rows, _) = of(true).or_else(|| of(false)).ok_or(problem)?;
+                let (rows, _) = of(true).or_else(|| of(false)).ok_or_else(|| problem.clone())?;
+                self.away.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned(), problem);
                 let schema = rows[0].schema();
                 let cursor = |field: &arrow::datatypes::FieldRef| {
                     CursorKind::of(field.data_type()).map(|kind| (field.name().clone(), kind, false))
@@ -73,7 +78,12 @@ impl Source for Kept {
             Window::Between { .. } => return self.source.open(wanted).await,
         };
         let file = self.file(&wanted.table, &wanted.columns, is_whole);
-        let (inner, schema, bounds) = match self.source.open(wanted).await {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner).remove(&wanted.table);
+        let opened = match away.filter(|_| may_answer) {
+            Some(problem) => Err(problem),
+            None => self.source.open(wanted).await,
+        };
+        let (inner, schema, bounds) = match opened {
             Ok(inner) => {
                 let (schema, bounds) = (inner.schema().clone(), inner.bounds());
                 (Ok(inner), schema, bounds)

@@ -1,7 +1,7 @@
 //! A copy answers when the service is away, and says so.
 
 use super::{ALL, numbers, options, source};
-use crate::web::http::Server;
+use crate::web::http::{Server, limited};
 use crate::web::nppes::{Registry, Shape};
 use crate::{open, rows, wait};
 use arrow::array::AsArray;
@@ -10,6 +10,7 @@ use rcm_connectors::npi::Options;
 use rcm_core::{Class, CursorKind, Lag, Source, Watermark, Window};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -83,5 +84,29 @@ fn what_was_read_last_is_known_when_the_registry_is_away() {
         }
         let reading = open(&kept, ALL, Window::Whole).await.unwrap();
         assert_eq!(rows(&*reading).await.unwrap_err().class, Class::Temporary);
+    });
+}
+
+#[test]
+fn who_was_away_is_not_waited_for_twice() {
+    wait(async {
+        let (registry, left) = (Registry::made_up(1, 45, Shape::Of2026), Arc::new(AtomicUsize::new(usize::MAX)));
+        let server = Server::plain(limited("/", left.clone(), registry.handler()));
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { patience: Duration::from_millis(300), ..options(&server) };
+        let kept = Kept::new(Arc::new(source(options)), folder.path(), "all of them");
+        let read = async || {
+            let reading = open(&kept, ALL, Window::Whole).await.unwrap();
+            (rows(&*reading).await.unwrap().num_rows(), reading.notes().len())
+        };
+        assert_eq!(read().await, (45, 0));
+        left.store(0, Ordering::SeqCst);
+        kept.describe(ALL).await.unwrap();
+        let asked = server.requests().len();
+        assert_eq!((read().await, server.requests().len()), ((45, 1), asked), "the copy's, and nobody is asked");
+        // What is read behind it asks again.
+        left.store(usize::MAX, Ordering::SeqCst);
+        assert_eq!(read().await, (45, 0));
+        assert!(server.requests().len() > asked);
     });
 }
