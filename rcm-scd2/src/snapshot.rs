@@ -131,10 +131,13 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
         )?;
     }
     let reports = snapshot.reports(&scopes, &parts, &probed, tally.ended)?;
+    // What is large and no longer needed goes first: fresh memory costs more than what was just given back.
+    let Groups { index, refused, .. } = groups;
+    drop(index);
     let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
     let patch = ledger.patch(spec, &scopes, load.as_of, &parts, everything)?;
     let Edits { closes, withdrawals, .. } = edits;
-    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, groups.refused);
+    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, refused);
     let counts = Counts {
         ignored: tally.ignored,
         clamped: tally.clamped,
