@@ -25,6 +25,8 @@ pub(super) struct Walked {
     /// Entities by their paths, as JSON; one that was taken is no longer here.
     known: HashMap<String, String>,
     log: Option<File>,
+    /// Whether something could not be kept: then nothing more is.
+    failed: bool,
     notes: Vec<String>,
 }
 
@@ -32,7 +34,7 @@ impl Walked {
     /// What is known of a walk of something, such as a release at an address.
     pub(super) fn of(folder: &Path, of: &str, now: DateTime<Utc>) -> Walked {
         let file = folder.join(format!("{}.walk", &sha256(of.as_bytes())[..DIGITS]));
-        let mut walked = Walked { file, known: HashMap::new(), log: None, notes: Vec::new() };
+        let mut walked = Walked { file, known: HashMap::new(), log: None, failed: false, notes: Vec::new() };
         let changed = std::fs::metadata(&walked.file).and_then(|about| about.modified());
         let Some(changed) = changed.map(DateTime::<Utc>::from).ok().filter(|changed| now - *changed < AGE) else {
             // Of another day, or none.
@@ -56,13 +58,15 @@ impl Walked {
 
     /// Keeps an entity. Where that fails the walk goes on without, and people are told.
     pub(super) fn keep(&mut self, entity: &Value) {
-        if self.notes.last().is_some_and(|note| note.starts_with(FAILED)) {
+        if self.failed {
             return;
         }
         let text = entity.to_string();
         let line = format!("{} {text}\n", &sha256(text.as_bytes())[..DIGITS]);
         if let Err(e) = self.append(line.as_bytes()) {
-            self.notes.push(format!("{FAILED}: {}", Problem::storage(self.file.display().to_string(), e)));
+            self.failed = true;
+            let problem = Problem::storage(self.file.display().to_string(), e);
+            self.notes.push(format!("what was walked could not be kept, so a walk that breaks begins anew: {problem}"));
         }
     }
 
@@ -91,13 +95,11 @@ impl Walked {
     }
 }
 
-const FAILED: &str = "what was walked could not be kept, so a walk that breaks begins anew";
-
 /// What a line holds, if it is whole.
 fn entity(line: &[u8]) -> Option<(String, String)> {
     let (digest, text) = line.split_at_checked(DIGITS)?;
     let text = std::str::from_utf8(text.strip_prefix(b" ")?).ok()?;
     let is_whole = sha256(text.as_bytes()).as_bytes()[..DIGITS] == *digest;
-    let path = is_whole.then(|| serde_json::from_str::<Value>(text).ok())??;
-    Some((path_of(path.get("@id")?.as_str()?)?, text.to_owned()))
+    let entity = is_whole.then(|| serde_json::from_str::<Value>(text).ok())??;
+    Some((path_of(entity.get("@id")?.as_str()?)?, text.to_owned()))
 }
