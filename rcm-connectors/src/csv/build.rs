@@ -247,8 +247,14 @@ impl Cells<'_> {
         if scratch.len() < all + SHORT {
             scratch.resize(all + SHORT, 0);
         }
-        let len = self.plain(place, scratch, &mut ends[self.before + 1..], bytes.len() as i32);
-        bytes.extend_from_slice(&scratch[..len]);
+        let (ends, before) = (&mut ends[self.before + 1..], bytes.len() as i32);
+        let len = match self.layout.all_quoted {
+            true => self.quoted(place, scratch, ends, before),
+            false => self.plain(place, scratch, ends, before),
+        };
+        if len > 0 {
+            bytes.extend_from_slice(&scratch[..len]);
+        }
     }
 
     /// The texts of fields in which no quote is doubled or escaped, one behind the other, and where each ends: how many bytes.
@@ -275,6 +281,28 @@ impl Cells<'_> {
                 out[len..len + SHORT].copy_from_slice(&head[quotes..quotes + SHORT]);
             }
             len += size;
+            *ended = before + len as i32;
+        }
+        len
+    }
+
+    /// The same where every field stands in quotes: of an empty one nothing has to be looked at.
+    #[inline(never)]
+    fn quoted(&self, place: usize, out: &mut [u8], ends: &mut [i32], before: i32) -> usize {
+        let (text, fields) = (self.text, self.layout.ends.get(place..).unwrap_or_default());
+        let mut len = 0;
+        for (first, ended) in self.firsts.iter().zip(ends) {
+            let field = fields.get(*first as usize - 1..).and_then(|rest| rest.first_chunk());
+            let Some(&[behind, end]) = field else { break };
+            let start = behind.wrapping_add(2) as usize;
+            let size = end as usize - 1 - start;
+            if size > 0 {
+                match (text[start..].first_chunk::<SHORT>(), out[len..].first_chunk_mut()) {
+                    (Some(text), Some(out)) if size <= SHORT => *out = *text,
+                    _ => out[len..len + size].copy_from_slice(&text[start..start + size]),
+                }
+                len += size;
+            }
             *ended = before + len as i32;
         }
         len

@@ -13,8 +13,8 @@ use rcm_core::{Class, Problem};
 use std::fmt;
 use std::io::Read;
 
-/// Bytes of a piece, which become a batch.
-const PIECE: usize = 1 << 20;
+/// Bytes of a piece, which become a batch: with where its fields lie and its columns no more than a core's second cache holds.
+const PIECE: usize = 1 << 18;
 pub(super) const PAD: usize = 17;
 /// A record that is longer comes as several rejects.
 pub(super) const LONGEST_RECORD: usize = 16 << 20;
@@ -162,7 +162,7 @@ impl<R: Read> Reader<R> {
         R: Send,
     {
         let mut pieces = Vec::new();
-        while pieces.len() < 4 * rayon::current_num_threads() {
+        while pieces.len() < 16 * rayon::current_num_threads() {
             match self.piece()? {
                 Some(piece) => pieces.push(piece),
                 None => break,

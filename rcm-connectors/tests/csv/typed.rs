@@ -141,3 +141,33 @@ fn many_rows_by_one_thread_and_by_several() {
     let lines: Vec<i64> = one.iter().flat_map(|rows| rows.lines.clone()).collect();
     assert_eq!(lines[..4], [2, 3, 5, 8]);
 }
+
+/// Quotes are none of a text, whether all fields stand in them, some, or none. Of each length, so that every way to copy is taken.
+#[test]
+fn texts_are_the_same_in_quotes_and_without() {
+    let letters = "abcdefghijklmnopqrstuvwxyz0123456789".repeat(2);
+    let text = |n: usize| letters[n % 36..n % 36 + n % 37].to_owned();
+    let cells: Vec<[String; 3]> = (0..40_000).map(|n| [text(n), text(n / 37), text(n + n / 7)]).collect();
+    let of_quoted = |is_quoted: fn(usize) -> bool, end: &str| {
+        let field = |n: usize, cell: &String| match is_quoted(n) || cell.is_empty() {
+            true => format!("\"{cell}\""),
+            false => cell.clone(),
+        };
+        let line = |(n, [a, b, c]): (usize, &[String; 3])| {
+            format!("{},{},{}{end}", field(n, a), field(n + 1, b), field(n + 2, c))
+        };
+        format!("a,b,c{end}") + &cells.iter().enumerate().map(line).collect::<String>()
+    };
+    for end in ["\n", "\r\n", "\n\n"] {
+        for is_quoted in [|_| true, |_| false, |n| n % 5 > 1] as [fn(usize) -> bool; 3] {
+            let text = of_quoted(is_quoted, end);
+            let reader = Reader::new(text.as_bytes(), "f.csv", &Format::default()).unwrap();
+            let batches: Vec<Rows> = reader.collect::<Result<_, _>>().unwrap();
+            assert!(batches.len() > 1 && batches.iter().all(|rows| rows.rejects.is_empty()));
+            for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+                let read: Vec<String> = batches.iter().flat_map(|rows| words(&rows.batch, name)).collect();
+                assert!(read.iter().eq(cells.iter().map(|cells| &cells[n])), "{name}");
+            }
+        }
+    }
+}
