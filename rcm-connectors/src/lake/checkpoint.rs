@@ -5,6 +5,7 @@
 
 use super::Lake;
 use crate::files::sha256;
+use bytes::Bytes;
 use deltalake::checkpoints::create_checkpoint;
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -55,16 +56,21 @@ impl Lake {
             self.refresh().await;
         }
         for checkpoint in self.known_checkpoints(table).iter().rev().filter(|known| known.version <= version) {
-            if self.is_whole(table, checkpoint).await? {
-                return self.shown(table, Some(&checkpoint_path(table, checkpoint.version)));
+            if let Some(bytes) = self.whole(table, checkpoint).await? {
+                let path = checkpoint_path(table, checkpoint.version).split('/').collect();
+                let shown = self.shown(table, Some(&path))?;
+                // Deltalake reads what was looked at, and the disk is not asked again.
+                shown.0.checkpoints.put(&path, bytes.into()).await.map_err(|e| Problem::storage(table, e))?;
+                return Ok(shown);
             }
         }
         self.shown(table, None)
     }
 
-    async fn is_whole(&self, table: &str, checkpoint: &Checkpoint) -> Result<bool, Problem> {
+    /// The bytes of a checkpoint, where they are what they are said to be.
+    async fn whole(&self, table: &str, checkpoint: &Checkpoint) -> Result<Option<Bytes>, Problem> {
         let bytes = self.find(&checkpoint_path(table, checkpoint.version)).await?;
-        Ok(bytes.is_some_and(|bytes| sha256(&bytes) == checkpoint.sha256))
+        Ok(bytes.filter(|bytes| sha256(bytes) == checkpoint.sha256))
     }
 
     /// Those of some checkpoints that are there, and what they are said to be.
@@ -75,7 +81,7 @@ impl Lake {
         let mut whole = Checkpoints::new();
         for (table, all) in checkpoints {
             for checkpoint in all {
-                if self.is_whole(table, checkpoint).await? {
+                if self.whole(table, checkpoint).await?.is_some() {
                     whole.entry(table.clone()).or_default().push(checkpoint.clone());
                 }
             }
@@ -89,9 +95,9 @@ impl Lake {
         self.newest_whole().await.is_ok() && self.known_publish() != before
     }
 
-    fn shown(&self, table: &str, checkpoint: Option<&str>) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
-        let checkpoint = checkpoint.map(|path| path.split('/').collect());
-        let shown = Arc::new(Shown { lake: self.object_store(), checkpoint, written: InMemory::new() });
+    fn shown(&self, table: &str, checkpoint: Option<&Path>) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
+        let checkpoint = checkpoint.cloned();
+        let shown = Arc::new(Shown { lake: self.object_store(), checkpoint, checkpoints: InMemory::new() });
         // The scheme only chooses deltalake's plain log store; every byte goes through our store, which is rooted here.
         let url = url::Url::parse(&format!("memory:///{table}/")).map_err(|e| Problem::storage(table, e))?;
         let store: Arc<dyn ObjectStore> = shown.clone();
@@ -121,7 +127,8 @@ impl Lake {
         delta.load_version(version).await.map_err(failed)?;
         create_checkpoint(&delta, None).await.map_err(failed)?;
         let path = checkpoint_path(table, version);
-        let written = shown.written.get(&path.split('/').collect()).await.map_err(|e| Problem::storage(&path, e))?;
+        let written =
+            shown.checkpoints.get(&path.split('/').collect()).await.map_err(|e| Problem::storage(&path, e))?;
         let bytes = written.bytes().await.map_err(|e| Problem::storage(&path, e))?;
         self.put_if_absent(&path, bytes.clone()).await?;
         let is_it = self.get(&path).await? == bytes;
@@ -140,12 +147,12 @@ fn is_checkpoint(path: &Path) -> bool {
         || path.as_ref().contains("/_delta_log/_sidecars/")
 }
 
-/// The lake, with one checkpoint at most; those that are written stay in memory.
+/// The lake, with one checkpoint at most. It and those that are written are in memory.
 #[derive(Debug)]
 struct Shown {
     lake: Arc<dyn ObjectStore>,
     checkpoint: Option<Path>,
-    written: InMemory,
+    checkpoints: InMemory,
 }
 
 impl Shown {
@@ -175,7 +182,7 @@ impl ObjectStore for Shown {
         if !is_checkpoint(location) {
             return self.lake.put_opts(location, payload, opts).await;
         }
-        self.written.put_opts(location, payload, opts).await
+        self.checkpoints.put_opts(location, payload, opts).await
     }
 
     async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -183,8 +190,8 @@ impl ObjectStore for Shown {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        match self.hides(location) {
-            true => self.written.get_opts(location, options).await,
+        match is_checkpoint(location) {
+            true => self.checkpoints.get_opts(location, options).await,
             false => self.lake.get_opts(location, options).await,
         }
     }
