@@ -7,8 +7,8 @@
 //! Makes a table of so many million rows in the folder (which is deleted first), ten million a load, then changes a thousand
 //! keys that lie in ten of its buckets, and a thousand keys anywhere, sixteen times each; at last all keys of it. Then the
 //! same of a feed, of which a million observations say nothing new: a thousand events anywhere. One line of JSON a size,
-//! with the means of the small loads. Every fourth load is followed by maintenance, whose time does not count. Copying 50
-//! million rows needs 20 GB of disk.
+//! with the means of the small loads. Every fourth load is followed by maintenance, whose time does not count. For 50
+//! million rows have 20 GB of disk free.
 
 use std::collections::BTreeSet;
 use std::error::Error;
