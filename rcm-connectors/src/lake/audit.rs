@@ -1,6 +1,7 @@
 //! The audit table: one row a run, layer, source and table, success or failure, whose counts add up.
 
 use super::delta::{Commit, schema_json};
+use super::unneeded::is_of_attempt;
 use super::{Attempt, DataFile, Lake};
 use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -9,6 +10,7 @@ use deltalake::DeltaTable;
 use rcm_core::model::instant;
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One row. Counts that a layer does not have are none.
@@ -158,6 +160,12 @@ fn columns(rows: &[AuditRow]) -> (SchemaRef, Vec<ArrayRef>) {
 
 const TABLE: &str = "audit";
 
+/// A file with the rows of an attempt: its name, and this.
+const ENDING: &str = "-0.parquet";
+
+/// How run ids of maintenance begin.
+pub(super) const HOUSE: &str = "maintain";
+
 impl Lake {
     /// Appends the rows of an attempt, if it has any, once: the table's `txn` of that attempt tells whether they are in.
     ///
@@ -167,22 +175,41 @@ impl Lake {
         if rows.is_empty() {
             return Ok(());
         }
-        let failed = |e: &dyn std::fmt::Display| Problem::storage(TABLE, e);
-        let (path, app) = (format!("{attempt}-0.parquet"), format!("audit/{attempt}"));
-        if self.audit_has(&app, self.head(TABLE).await?).await? {
+        if self.has_audit(attempt).await? {
             return Ok(());
         }
         let (schema, arrays) = columns(rows);
-        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| failed(&e))?;
-        let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| failed(&e))?;
-        let place = format!("{TABLE}/{path}");
-        self.put_if_absent(&place, bytes).await?;
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| Problem::storage(TABLE, e))?;
+        let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| Problem::storage(TABLE, e))?;
         // An earlier try may have written it.
-        let stands = self.get(&place).await?;
+        self.put_if_absent(&format!("{TABLE}/{attempt}{ENDING}"), bytes).await?;
+        let last = rows.last();
+        self.commit_audit(attempt, last.map_or("", |r| &r.run_id), last.map_or(0, |r| r.finished_at / 1000)).await
+    }
+
+    /// Commits the rows of those who stopped between writing and committing them. Who wakes up finds that done.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub(super) async fn commit_written_audit(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        let committed = self.table_files(TABLE, self.head(TABLE).await?).await?.files;
+        let committed: HashSet<&str> = committed.iter().map(|file| file.path.as_str()).collect();
+        for name in self.names(TABLE).await?.iter().filter(|name| !committed.contains(name.as_str())) {
+            if let Some(attempt) = name.strip_suffix(ENDING).filter(|_| is_of_attempt(name)) {
+                self.commit_audit(attempt, HOUSE, now.timestamp_millis()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the rows that an attempt wrote.
+    async fn commit_audit(&self, attempt: &str, run_id: &str, now_millis: i64) -> Result<(), Problem> {
+        let (path, app) = (format!("{attempt}{ENDING}"), format!("audit/{attempt}"));
+        let stands = self.get(&format!("{TABLE}/{path}")).await?;
         let size = stands.len() as u64;
-        let batches = crate::parquet::decode(stands).map_err(|e| failed(&e))?;
+        let batches = crate::parquet::decode(stands).map_err(|e| Problem::storage(TABLE, e))?;
         let file = DataFile::new(path, size, batches.iter().map(|batch| batch.num_rows() as u64).sum());
-        let schema = schema_json(&schema, TABLE)?.to_string();
+        let schema = schema_json(&audit_schema(), TABLE)?.to_string();
         let id = uuid::Uuid::new_v4().to_string();
         // Whoever loses a race lost it to one that got on: look again.
         for _ in 0..100 {
@@ -199,8 +226,8 @@ impl Lake {
                 vectors: [false; 2],
                 removes: &[],
                 adds: std::slice::from_ref(&file),
-                now_millis: rows.last().map_or(0, |r| r.finished_at / 1000),
-                run_id: rows.last().map_or("", |r| &r.run_id),
+                now_millis,
+                run_id,
             };
             let stands = self.put_if_absent(&format!("{TABLE}/_delta_log/{version:020}.json"), commit.bytes()).await?;
             // Where this process was stopped so long that the log was cut behind this version, nobody would see it.
@@ -241,21 +268,22 @@ impl Lake {
         let Some(head) = self.head(TABLE).await? else { return Ok(None) };
         for version in (0..=head).rev() {
             let Some(commit) = self.find(&format!("{TABLE}/_delta_log/{version:020}.json")).await? else { break };
-            let said = self.audit_of(&commit).await?;
-            // Housekeeping is no run, and of one that stopped without a word another attempt told.
-            let is_run =
-                |(run_id, status, _): &(String, String, _)| !run_id.starts_with("maintain-") && status != "abandoned";
-            if let Some(said) = said.filter(is_run) {
+            // Of one that stopped without a word another attempt told.
+            if let Some(said) = self.audit_of(&commit).await?.filter(|(_, status, _)| status != "abandoned") {
                 return Ok(Some(said));
             }
         }
         Ok(None)
     }
 
-    /// The last row of an attempt, which is about the run as a whole.
+    /// The last row of an attempt, which is about the run as a whole; none of what maintenance committed: it is no run, or
+    /// one of long ago.
     async fn audit_of(&self, commit: &[u8]) -> Result<Option<(String, String, Option<String>)>, Problem> {
-        let actions = commit.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<serde_json::Value>(l).ok());
-        let path = actions.filter_map(|a| Some(a.get("add")?.get("path")?.as_str()?.to_owned())).next();
+        let lines = commit.split(|b| *b == b'\n');
+        let actions: Vec<serde_json::Value> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let said = |action: &str, what: &str| actions.iter().find_map(|a| a.get(action)?.get(what)?.as_str());
+        let path =
+            said("add", "path").filter(|_| said("commitInfo", "runId").is_none_or(|run| !run.starts_with(HOUSE)));
         let Some(path) = path.map(|p| format!("{TABLE}/{p}")) else { return Ok(None) };
         let batches = crate::parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
         let cell = |batch: &RecordBatch, name: &str, row: usize| {

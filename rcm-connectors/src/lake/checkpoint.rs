@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// A log gets a checkpoint when so many commits came since the last one.
 pub(super) const CHECKPOINT_EVERY: u64 = 10;
 
+/// Below it stands what checkpoints say.
+pub(super) const TOLD: &str = "_rcm/logs/";
+
 /// A checkpoint that a publish record names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -34,6 +37,9 @@ pub struct Checkpoint {
     pub version: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
+    /// SHA-256 of what it says as a commit; none where the log says more than this program writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 /// Table → its checkpoints, in order of their versions.
@@ -50,13 +56,18 @@ impl Lake {
         Ok(self.shown(table, None)?.1)
     }
 
-    /// With the newest checkpoint up to a version that is what its record says.
-    async fn shown_at(&self, table: &str, version: u64) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
+    /// Those of a table up to a version, the newest first.
+    async fn checkpoints_up_to(&self, table: &str, version: u64) -> impl Iterator<Item = Checkpoint> {
         if self.known_publish() == 0 {
             self.refresh().await;
         }
-        for checkpoint in self.known_checkpoints(table).iter().rev().filter(|known| known.version <= version) {
-            if let Some(bytes) = self.whole(table, checkpoint).await? {
+        self.known_checkpoints(table).into_iter().rev().filter(move |known| known.version <= version)
+    }
+
+    /// With the newest checkpoint up to a version that is what its record says.
+    async fn shown_at(&self, table: &str, version: u64) -> Result<(Arc<Shown>, LogStoreRef), Problem> {
+        for checkpoint in self.checkpoints_up_to(table, version).await {
+            if let Some(bytes) = self.whole(table, &checkpoint).await? {
                 let path = checkpoint_path(table, checkpoint.version).split('/').collect();
                 let shown = self.shown(table, Some(&path))?;
                 // Deltalake reads what was looked at, and the disk is not asked again.
@@ -65,6 +76,20 @@ impl Lake {
             }
         }
         self.shown(table, None)
+    }
+
+    /// What the newest of them says, where both are what its record says: a checkpoint lies in the log of its table, and goes
+    /// where somebody makes that anew. With its version.
+    pub(super) async fn told_up_to(&self, table: &str, version: u64) -> Result<Option<(u64, Bytes)>, Problem> {
+        for checkpoint in self.checkpoints_up_to(table, version).await {
+            let path = told_path(table, checkpoint.version);
+            let (whole, told) = futures::try_join!(self.whole(table, &checkpoint), self.find(&path))?;
+            let told = told.filter(|told| whole.is_some() && checkpoint.told == Some(sha256(told)));
+            if let Some(told) = told {
+                return Ok(Some((checkpoint.version, told)));
+            }
+        }
+        Ok(None)
     }
 
     /// The bytes of a checkpoint, where they are what they are said to be.
@@ -130,15 +155,25 @@ impl Lake {
         let written =
             shown.checkpoints.get(&path.split('/').collect()).await.map_err(|e| Problem::storage(&path, e))?;
         let bytes = written.bytes().await.map_err(|e| Problem::storage(&path, e))?;
-        self.put_if_absent(&path, bytes.clone()).await?;
-        let is_it = self.get(&path).await? == bytes;
-        Ok(is_it.then(|| Checkpoint { version, sha256: sha256(&bytes) }))
+        let mut digest = None;
+        if let Some(told) = self.told(table, version).await? {
+            digest = Some(sha256(&told));
+            let is_it = self.put_if_absent(&told_path(table, version), told).await?;
+            digest = digest.filter(|_| is_it);
+        }
+        let is_it = self.put_if_absent(&path, bytes.clone()).await?;
+        Ok(is_it.then(|| Checkpoint { version, sha256: sha256(&bytes), told: digest }))
     }
 }
 
 /// Where the checkpoint of a version lies.
 pub(super) fn checkpoint_path(table: &str, version: u64) -> String {
     format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
+}
+
+/// Where stands what it says as a commit.
+fn told_path(table: &str, version: u64) -> String {
+    format!("{TOLD}{table}/{version:020}.json")
 }
 
 fn is_checkpoint(path: &Path) -> bool {

@@ -166,6 +166,14 @@ impl Lake {
     /// A log that cannot be read at that version.
     pub async fn table_files(&self, table: &str, version: Option<u64>) -> Result<TableFiles, Problem> {
         let Some(version) = version else { return Ok(TableFiles::default()) };
+        match self.replay(table, version).await? {
+            Some(files) => Ok(files),
+            None => self.by_deltalake(table, version).await,
+        }
+    }
+
+    /// The same out of any log that deltalake can read.
+    pub(super) async fn by_deltalake(&self, table: &str, version: u64) -> Result<TableFiles, Problem> {
         let failed = |e: DeltaTableError| {
             Problem::new(Class::Failed, table, format!("version {version} cannot be read: {e}"))
                 .hint("the table's log was changed by somebody else; `rcm run --full-refresh` rebuilds it from bronze")

@@ -1,11 +1,13 @@
-//! The calls by which a lake on a local disk is written: few enough to be numbered, cut off and lost by a test.
+//! The calls by which a lake on a local disk is read and written: few enough to be numbered, cut off and lost by a test.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{DirEntry, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
-/// Every way in which a local lake changes what the disk holds. [`Lake::on`](super::Lake::on) takes another one than the
+/// Every way in which a local lake changes what the disk holds, and in which it reads its own records, logs and data (queries
+/// of gold models read data through an object store). [`Lake::on`](super::Lake::on) takes another one than the
 /// operating system's, to watch it or to let it fail.
 ///
 /// ```
@@ -19,7 +21,9 @@ use std::path::Path;
 /// Os.link(&staged, &file)?;
 /// Os.sync_folder(&folder)?;
 /// Os.remove(&staged)?;
-/// assert_eq!(std::fs::read(&file)?, b"one row");
+/// assert_eq!(Os.read(&file, None)?, b"one row");
+/// assert_eq!(Os.read(&file, Some(4..99))?, b"row");
+/// assert_eq!(Os.list(&folder)?[0].file_name(), "a");
 /// assert!(Os.link(&file, &file).is_err()); // never over a file that is there
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), std::io::Error>(())
@@ -60,6 +64,18 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// Those of the operating system.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Reads a file, or some bytes of it: fewer where it ends before them.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the operating system.
+    fn read(&self, path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>>;
+
+    /// What lies in a folder, in no order.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the operating system.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// Opens the file of the lease, made where it is missing. Nothing depends on what it holds.
     ///
@@ -106,12 +122,24 @@ impl Disk for Os {
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }
 
+    fn read(&self, path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
+        let Some(Range { start, end }) = range else { return std::fs::read(path) };
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        path.read_dir()?.collect()
+    }
+
     fn open_lock(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
     }
 
     fn sign_lock(&self, lock: &mut File, holder: &str) -> io::Result<()> {
-        use std::io::Seek;
         lock.set_len(0)?;
         lock.rewind()?;
         lock.write_all(holder.as_bytes())

@@ -6,6 +6,7 @@
 //! no longer knows that it reads a local disk, and takes listings to be ordered.
 
 use super::disk::Disk;
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -17,6 +18,7 @@ use object_store::{
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,9 +28,9 @@ const STAGINGS: usize = 10;
 
 #[derive(Debug, Clone)]
 pub(super) struct LocalStore {
-    /// Reads and lists.
+    /// Reads and lists, for other libraries.
     files: Arc<LocalFileSystem>,
-    /// Writes.
+    /// Writes, and reads for the lake itself.
     pub(super) disk: Arc<dyn Disk>,
     /// Folders of which this process knows that they survive.
     folders: Arc<Mutex<HashSet<PathBuf>>>,
@@ -107,12 +109,21 @@ impl LocalStore {
         }
     }
 
+    /// The bytes of a file, or some of them; none where there is no file.
+    pub(super) async fn read(&self, location: &Path, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
+        let (disk, path) = (self.disk.clone(), self.files.path_to_filesystem(location)?);
+        match tokio::task::spawn_blocking(move || disk.read(&path, range)).await? {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed(location, e)),
+        }
+    }
+
     /// All files below a folder, those under staging names too, by their paths from there, with their sizes; in order.
     pub(super) fn walk(&self, folder: &std::path::Path) -> io::Result<Vec<(String, u64)>> {
         let (mut files, mut todo) = (Vec::new(), vec![(folder.to_owned(), String::new())]);
         while let Some((folder, at)) = todo.pop() {
-            for entry in folder.read_dir()? {
-                let entry = entry?;
+            for entry in self.disk.list(&folder)? {
                 // What has no name in text is not ours.
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 match entry.file_type()? {
@@ -132,13 +143,12 @@ impl LocalStore {
     /// Names of the files in a folder, without those under staging names; none where there is no folder. The system is asked
     /// for names alone: a folder of records grows with every publish.
     pub(super) fn names(&self, folder: &std::path::Path) -> io::Result<Vec<String>> {
-        let entries = match folder.read_dir() {
+        let entries = match self.disk.list(folder) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry?;
             let name = entry.file_name().into_string().ok().filter(|name| !name.contains('#'));
             names.extend(name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
         }

@@ -1,6 +1,7 @@
 //! Housekeeping: takes a publish number, so that no attempt that planned before it can publish, then deletes what nothing
 //! names.
 
+use super::audit::HOUSE;
 use super::checkpoint::CHECKPOINT_EVERY;
 use super::{Attempt, AuditRow, Checkpoints, FORMAT, Intent, Lake, Publish, Unneeded, new_attempt};
 use chrono::{DateTime, Utc};
@@ -55,6 +56,7 @@ impl Lake {
 
     async fn keep_house(&self, keep: u64, now: DateTime<Utc>, progress: &dyn Progress) -> Result<Maintained, Problem> {
         self.finish(&[], now, progress).await?;
+        self.commit_written_audit(now).await?;
         let Some(newest) = self.newest().await? else { return Ok(Maintained::default()) };
         // Attempts of numbers before the newest one have their rows, unless they began after their number was taken. First: a
         // file with the rows of one that is about to commit them is named then, and stays.
@@ -101,7 +103,7 @@ impl Lake {
         let as_of = newest.as_of.parse::<DateTime<Utc>>().map_or(0, |at| at.timestamp_micros());
         let attempt = Attempt {
             attempt: new_attempt(publish),
-            run_id: format!("maintain-{publish}"),
+            run_id: format!("{HOUSE}-{publish}"),
             as_of,
             started_at: now.timestamp_micros(),
         };

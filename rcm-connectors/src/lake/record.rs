@@ -174,7 +174,7 @@ impl Lake {
     /// # Errors
     /// Storage that fails, a damaged record, or one of a newer format.
     pub async fn newest(&self) -> Result<Option<Publish>, Problem> {
-        match self.newest_number("_rcm/publishes").await? {
+        match self.newest_publish().await? {
             Some(number) => self.publish(number).await,
             None => Ok(None),
         }
@@ -187,7 +187,7 @@ impl Lake {
     /// Storage that cannot be listed; no record that is whole.
     pub async fn newest_whole(&self) -> Result<Option<(Publish, Option<Problem>)>, Problem> {
         let mut wrong = None;
-        for number in (1..=self.newest_number("_rcm/publishes").await?.unwrap_or(0)).rev() {
+        for number in (1..=self.newest_publish().await?.unwrap_or(0)).rev() {
             match self.publish(number).await {
                 Ok(Some(publish)) => return Ok(Some((publish, wrong))),
                 Ok(None) => {}
@@ -204,7 +204,7 @@ impl Lake {
     /// As [`Lake::newest`].
     pub async fn publish_as_of(&self, time: DateTime<Utc>) -> Result<Option<Publish>, Problem> {
         let mut found = None;
-        for number in 1..=self.newest_number("_rcm/publishes").await?.unwrap_or(0) {
+        for number in 1..=self.newest_publish().await?.unwrap_or(0) {
             let publish = self.publish(number).await?;
             let is_later = |p: &Publish| p.as_of.parse::<DateTime<Utc>>().is_ok_and(|as_of| as_of > time);
             if publish.as_ref().is_some_and(is_later) {
@@ -233,11 +233,9 @@ impl Lake {
     /// # Errors
     /// As [`Lake::newest`].
     pub(super) async fn open_intent(&self) -> Result<Option<Intent>, Problem> {
-        let published = self.newest_number("_rcm/publishes").await?.unwrap_or(0);
-        match self.newest_number("_rcm/intents").await? {
-            Some(number) if number > published => self.intent(number).await,
-            _ => Ok(None),
-        }
+        let published = self.newest_publish().await?.unwrap_or(0);
+        // A number is put only when the record before it stands: there is one at most.
+        self.intent(published + 1).await
     }
 
     /// The intent of a publish.
@@ -279,6 +277,17 @@ impl Lake {
         match self.put_if_absent(&path, seal(intent, &path)?).await? {
             true => Ok(()),
             false => Err(taken()),
+        }
+    }
+
+    /// The number of the newest publish. Records stand without gaps from the first one and are never deleted, so that on a
+    /// local disk some looks find it, however many there are. Where it seems not to be the newest (a run is at work, or
+    /// somebody deleted a record) all names are read.
+    async fn newest_publish(&self) -> Result<Option<u64>, Problem> {
+        let found = self.last_that_is_there(publish_path).await?;
+        match found {
+            Some(number) if number > 0 && self.find(&intent_path(number + 1)).await?.is_none() => Ok(found),
+            _ => self.newest_number("_rcm/publishes").await,
         }
     }
 

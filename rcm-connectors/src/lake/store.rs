@@ -208,13 +208,19 @@ impl Lake {
         path.split('/').collect()
     }
 
+    /// On a local disk, of files that are numbered without gaps from 1 the last one's number; 0: there is none.
+    pub(super) async fn last_that_is_there(&self, path: fn(u64) -> String) -> Result<Option<u64>, Problem> {
+        let Some(Local { folder, .. }) = self.local.clone() else { return Ok(None) };
+        let last = tokio::task::spawn_blocking(move || last(|number| folder.join(path(number)).exists())).await;
+        last.map(Some).map_err(|e| Problem::storage(&self.name, e))
+    }
+
     /// Reads a file.
     ///
     /// # Errors
     /// A missing file or storage that fails.
     pub async fn get(&self, path: &str) -> Result<Bytes, Problem> {
-        let got = self.store.get(&self.path(path)).await.map_err(|e| unreadable(path, &e))?;
-        got.bytes().await.map_err(|e| unreadable(path, &e))
+        self.find(path).await?.ok_or_else(|| missing(path))
     }
 
     /// Reads some bytes of a file: fewer where it ends before them.
@@ -222,6 +228,10 @@ impl Lake {
     /// # Errors
     /// As [`Lake::get`].
     pub(super) async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, Problem> {
+        if let Some(Local { store, .. }) = &self.local {
+            let read = store.read(&self.path(path), Some(range)).await.map_err(|e| unreadable(path, &e))?;
+            return read.ok_or_else(|| missing(path));
+        }
         self.store.get_range(&self.path(path), range).await.map_err(|e| unreadable(path, &e))
     }
 
@@ -230,6 +240,9 @@ impl Lake {
     /// # Errors
     /// Storage that fails.
     pub async fn find(&self, path: &str) -> Result<Option<Bytes>, Problem> {
+        if let Some(Local { store, .. }) = &self.local {
+            return store.read(&self.path(path), None).await.map_err(|e| unreadable(path, &e));
+        }
         match self.store.get(&self.path(path)).await {
             Ok(got) => Ok(Some(got.bytes().await.map_err(|e| unreadable(path, &e))?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -290,6 +303,42 @@ impl Lake {
     }
 }
 
+/// The last of those that are there, which are all up to it: twice as far until none is there, then by halves.
+fn last(is_there: impl Fn(u64) -> bool) -> u64 {
+    let mut missing = 1;
+    while is_there(missing) {
+        missing *= 2;
+    }
+    let mut there = missing / 2;
+    while missing - there > 1 {
+        let middle = there + (missing - there) / 2;
+        *if is_there(middle) { &mut there } else { &mut missing } = middle;
+    }
+    there
+}
+
+fn missing(path: &str) -> Problem {
+    Problem::new(Class::Failed, path, "cannot be read: there is no such file")
+}
+
 fn unreadable(path: &str, error: &object_store::Error) -> Problem {
     Problem::new(Class::Failed, path, format!("cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_number_is_found_in_few_looks() {
+        for newest in (0..300).chain([99_999, 1 << 20, (1 << 20) + 1]) {
+            let looks = std::cell::Cell::new(0);
+            let is_there = |number| {
+                looks.set(looks.get() + 1);
+                number <= newest
+            };
+            assert_eq!(last(is_there), newest);
+            assert!(looks.get() <= 42, "{} looks for {newest}", looks.get());
+        }
+    }
 }

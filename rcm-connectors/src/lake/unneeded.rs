@@ -1,5 +1,6 @@
 //! Files that nothing needs any more: what killed attempts left, and what only publishes name that nobody keeps.
 
+use super::checkpoint::TOLD;
 use super::foreign::commit_path;
 use super::vector::{Vector, attempt_of};
 use super::{Checkpoints, Lake, Publish, TableAt};
@@ -54,9 +55,10 @@ impl Lake {
         Ok(unneeded)
     }
 
-    /// Whether a file holds audit rows that whoever wrote it may be about to commit: they need no number for that.
+    /// Whether a file holds audit rows that whoever wrote it may be about to commit: they need no number for that. (Who lost
+    /// a staged one writes it again.)
     async fn may_be_committed(&self, path: &str) -> Result<bool, Problem> {
-        let name = path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/"));
+        let name = path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/") && !name.contains('#'));
         match name.and_then(|name| name.get(..17)) {
             Some(attempt) => Ok(!self.has_audit(attempt).await?),
             None => Ok(false),
@@ -157,12 +159,13 @@ impl Named {
             name.split(['-', '.']).next().and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below);
         if is_staged {
             // A log's own numbers say nothing of attempts; who lost a staged commit writes it again.
-            return is_old || path.contains("/_delta_log/");
+            return is_old || path.contains("/_delta_log/") || path.starts_with(TOLD);
         }
         if self.unclear.iter().any(|table| path.starts_with(table)) {
             return false;
         }
-        if let Some((table, _)) = path.split_once("/_delta_log/") {
+        let told = path.strip_prefix(TOLD).and_then(|path| path.rsplit_once('/'));
+        if let Some((table, _)) = told.or_else(|| path.split_once("/_delta_log/")) {
             return self.logs.get(table).zip(version_of(name)).is_some_and(|(bound, version)| version < *bound);
         }
         is_old && is_of_attempt(name) && !self.paths.contains(path)
@@ -170,7 +173,7 @@ impl Named {
 }
 
 /// Whether a file's name begins with that of an attempt: a number, and chance.
-fn is_of_attempt(name: &str) -> bool {
+pub(super) fn is_of_attempt(name: &str) -> bool {
     let Some((number, rest)) = name.split_once('-') else { return false };
     let chance = rest.as_bytes().get(..8);
     let ends = rest.as_bytes().get(8).is_none_or(|byte| b"-.".contains(byte));
@@ -188,7 +191,7 @@ mod tests {
     #[test]
     fn a_log_is_needed_from_the_last_but_one_checkpoint_on_and_from_before_the_oldest_publish() {
         let at = |versions: &[u64]| {
-            let one = |version: &u64| Checkpoint { version: *version, sha256: String::new() };
+            let one = |version: &u64| Checkpoint { version: *version, sha256: String::new(), told: None };
             Checkpoints::from([("t".to_owned(), versions.iter().map(one).collect())])
         };
         assert_eq!(bound(&at(&[]), "t", 40), None);
@@ -232,6 +235,10 @@ mod tests {
             ("gold/c/_delta_log/00000000000000000020.checkpoint.parquet", false),
             ("gold/c/_delta_log/00000000000000000010.checkpoint.0000000001.0000000002.parquet", false),
             ("gold/c/_delta_log/_last_checkpoint", false),
+            ("_rcm/logs/gold/c/00000000000000000010.json", true),
+            ("_rcm/logs/gold/c/00000000000000000020.json", false),
+            ("_rcm/logs/gold/c/00000000000000000020.json#12", true),
+            ("_rcm/logs/silver/a/00000000000000000010.json", false),
             ("silver/a/part-0.parquet", false),
             ("_rcm/lock", false),
             ("silver/a/0-0/00000001-0a1b2c3ef.parquet", false),

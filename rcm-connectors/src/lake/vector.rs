@@ -58,6 +58,12 @@ impl Vector {
         json!(self.0)
     }
 
+    /// What tells it from other vectors of the same file (Delta protocol, "Deletion Vector Descriptor Schema").
+    pub(super) fn id(&self) -> String {
+        let DeletionVectorDescriptor { storage_type, path_or_inline_dv, offset, .. } = &self.0;
+        format!("{storage_type:?} {path_or_inline_dv} {offset:?}")
+    }
+
     /// The file that holds it, relative to the table's folder; none where it stands in the commit, or in no place that the
     /// table knows.
     pub fn path(&self) -> Option<String> {

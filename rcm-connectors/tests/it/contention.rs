@@ -7,8 +7,9 @@
 use crate::loads::{fold, load_all, read, spec, versions};
 use rcm_connectors::lake::{Disk, Lake, Os};
 use rcm_scd2::verify;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -58,6 +59,14 @@ impl Disk for Unsteady {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         Os.sync_folder(path)
+    }
+
+    fn read(&self, path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
+        Os.read(path, range)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        Os.list(path)
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<File> {

@@ -2,8 +2,9 @@
 
 use super::sweep::Dice;
 use rcm_connectors::lake::{Disk, Os};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirEntry, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -93,7 +94,7 @@ impl Done {
                 }
             }
             // What the file of the lease holds counts for nothing.
-            "open_lock" | "sign_lock" => {}
+            "open_lock" | "sign_lock" | "read" | "read_range" | "list" => {}
             other => unreachable!("{other}"),
         }
     }
@@ -110,6 +111,12 @@ pub(super) struct Counted {
     /// come, are no calls then.
     stops: Option<usize>,
 }
+
+/// The verbs that need room on the disk.
+pub(super) const NEED_ROOM: [&str; 5] = ["create", "sync", "link", "make_folder", "sync_folder"];
+
+/// The verbs that change nothing.
+pub(super) const READS: [&str; 3] = ["read", "read_range", "list"];
 
 fn die() -> ! {
     let status = Command::new("sh").arg("-c").arg(format!("kill -9 {}", std::process::id())).status();
@@ -162,7 +169,7 @@ impl Counted {
         }
         // Held while dying: no other call slips through.
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let needs_room = !["remove", "open_lock", "sign_lock"].contains(&verb);
+        let needs_room = NEED_ROOM.contains(&verb);
         if needs_room && self.full_from.is_some_and(|from| done.calls.len() >= from) {
             // A name that was to become durable is there.
             if verb.starts_with("sync") {
@@ -233,6 +240,15 @@ impl Disk for Counted {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.call("sync_folder", path, || (), || Os.sync_folder(path))
+    }
+
+    fn read(&self, path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
+        let verb = if range.is_some() { "read_range" } else { "read" };
+        self.call(verb, path, || (), || Os.read(path, range))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        self.call("list", path, || (), || Os.list(path))
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<File> {
