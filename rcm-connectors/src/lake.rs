@@ -11,7 +11,7 @@
 //!   _rcm/intents/<publish>.json      what a run will commit, byte for byte: the point of no return
 //!   _rcm/publishes/<publish>.json    the version and state of every table: the newest opens the lake
 //!   _rcm/state/<table>/<attempt>-…   state parts, immutable
-//!   _rcm/logs/<table>/<version>.json what the log of a table says up to a checkpoint, as one commit
+//!   _rcm/logs/<table>/<version>.json what the log of a table says up to a checkpoint, for this program alone
 //!   _rcm/attempts/<attempt>.json     an attempt that began to write
 //!   _rcm/lock, _rcm/lease/<beat>.json   the lease, on a local disk and elsewhere
 //! ```

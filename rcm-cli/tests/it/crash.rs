@@ -139,6 +139,7 @@ fn kind(path: &Path) -> &'static str {
         ("_rcm/intents", "intent"),
         ("_rcm/publishes", "publish"),
         ("_rcm/state", "state"),
+        ("_rcm/logs", "log"),
         ("_rcm/attempts", "attempt"),
         ("_rcm", "lease"),
         ("/bronze", "bronze"),

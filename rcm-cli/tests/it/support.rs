@@ -169,7 +169,9 @@ impl Project {
             named
         });
         let kept = |path: &String| {
-            ["_rcm/intents/", "_rcm/publishes/", "_rcm/lock", "_rcm/lease/"].iter().any(|kept| path.starts_with(kept))
+            ["_rcm/intents/", "_rcm/publishes/", "_rcm/logs/", "_rcm/lock", "_rcm/lease/"]
+                .iter()
+                .any(|kept| path.starts_with(kept))
                 || path.contains("/_delta_log/")
         };
         walk(&self.path("lake"))

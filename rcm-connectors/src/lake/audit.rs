@@ -3,10 +3,14 @@
 use super::delta::{Commit, schema_json};
 use super::unneeded::is_of_attempt;
 use super::{Attempt, DataFile, Lake};
-use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake::DeltaTable;
+use parquet::errors::ParquetError;
 use rcm_core::model::instant;
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
@@ -175,16 +179,19 @@ impl Lake {
         if rows.is_empty() {
             return Ok(());
         }
-        if self.has_audit(attempt).await? {
+        if self.audit_has(attempt, self.head(TABLE).await?).await? {
             return Ok(());
         }
         let (schema, arrays) = columns(rows);
         let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| Problem::storage(TABLE, e))?;
         let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| Problem::storage(TABLE, e))?;
         // An earlier try may have written it.
-        self.put_if_absent(&format!("{TABLE}/{attempt}{ENDING}"), bytes).await?;
+        let path = format!("{attempt}{ENDING}");
+        self.put_if_absent(&format!("{TABLE}/{path}"), bytes).await?;
+        let stands = self.get(&format!("{TABLE}/{path}")).await?;
+        let file = file_of(path, &stands).map_err(|e| Problem::storage(TABLE, e))?;
         let last = rows.last();
-        self.commit_audit(attempt, last.map_or("", |r| &r.run_id), last.map_or(0, |r| r.finished_at / 1000)).await
+        self.commit_audit(file, last.map_or("", |r| &r.run_id), last.map_or(0, |r| r.finished_at / 1000)).await
     }
 
     /// Commits the rows of those who stopped between writing and committing them. Who wakes up finds that done.
@@ -192,29 +199,36 @@ impl Lake {
     /// # Errors
     /// Storage that fails.
     pub(super) async fn commit_written_audit(&self, now: DateTime<Utc>) -> Result<(), Problem> {
-        let committed = self.table_files(TABLE, self.head(TABLE).await?).await?.files;
+        // Who wrote one may have stopped before its name was durable.
+        self.settle(TABLE).await?;
+        let Some(head) = self.head(TABLE).await? else { return Ok(()) };
+        let committed = self.table_files(TABLE, Some(head)).await?.files;
         let committed: HashSet<&str> = committed.iter().map(|file| file.path.as_str()).collect();
+        let known = self.replayed(TABLE, head).await?.map(|replay| replay.apps).unwrap_or_default();
         for name in self.names(TABLE).await?.iter().filter(|name| !committed.contains(name.as_str())) {
-            if let Some(attempt) = name.strip_suffix(ENDING).filter(|_| is_of_attempt(name)) {
-                self.commit_audit(attempt, HOUSE, now.timestamp_millis()).await?;
+            let Some(attempt) = name.strip_suffix(ENDING).filter(|_| is_of_attempt(name)) else { continue };
+            if known.contains(&app(attempt)) {
+                continue;
+            }
+            // One that is damaged stays where it is, and one that is gone was swept up.
+            let stands = self.find(&format!("{TABLE}/{name}")).await?;
+            if let Some(file) = stands.and_then(|stands| file_of(name.clone(), &stands).ok()) {
+                self.commit_audit(file, HOUSE, now.timestamp_millis()).await?;
             }
         }
         Ok(())
     }
 
-    /// Commits the rows that an attempt wrote.
-    async fn commit_audit(&self, attempt: &str, run_id: &str, now_millis: i64) -> Result<(), Problem> {
-        let (path, app) = (format!("{attempt}{ENDING}"), format!("audit/{attempt}"));
-        let stands = self.get(&format!("{TABLE}/{path}")).await?;
-        let size = stands.len() as u64;
-        let batches = crate::parquet::decode(stands).map_err(|e| Problem::storage(TABLE, e))?;
-        let file = DataFile::new(path, size, batches.iter().map(|batch| batch.num_rows() as u64).sum());
+    /// Commits a file with the rows of an attempt, once.
+    async fn commit_audit(&self, file: DataFile, run_id: &str, now_millis: i64) -> Result<(), Problem> {
+        let attempt = file.path.trim_end_matches(ENDING);
+        let app = app(attempt);
         let schema = schema_json(&audit_schema(), TABLE)?.to_string();
         let id = uuid::Uuid::new_v4().to_string();
         // Whoever loses a race lost it to one that got on: look again.
         for _ in 0..100 {
             let head = self.head(TABLE).await?;
-            if self.audit_has(&app, head).await? {
+            if self.audit_has(attempt, head).await? {
                 return Ok(());
             }
             let version = head.map_or(0, |h| h + 1);
@@ -239,23 +253,34 @@ impl Lake {
         Err(Problem::new(Class::Temporary, TABLE, "other writers took every version").hint("run again"))
     }
 
-    /// Whether the rows of an attempt are in the audit table.
+    /// Whether the rows of an attempt are in at a version: the table's `txn` of that attempt says so.
     ///
     /// # Errors
     /// An audit table that cannot be read.
-    pub(super) async fn has_audit(&self, attempt: &str) -> Result<bool, Problem> {
-        self.audit_has(&format!("audit/{attempt}"), self.head(TABLE).await?).await
-    }
-
-    /// Whether the rows of an attempt are in: the table's `txn` of that attempt says so.
-    async fn audit_has(&self, app: &str, head: Option<u64>) -> Result<bool, Problem> {
+    pub(super) async fn audit_has(&self, attempt: &str, head: Option<u64>) -> Result<bool, Problem> {
         let Some(head) = head else { return Ok(false) };
+        let app = app(attempt);
+        if let Some(replay) = self.replayed(TABLE, head).await? {
+            return Ok(replay.apps.contains(&app));
+        }
         let failed = |e| Problem::storage(TABLE, e);
         let mut delta = DeltaTable::new(self.log_at(TABLE, head).await?);
         delta.load_version(head).await.map_err(failed)?;
         let state = delta.snapshot().map_err(failed)?;
-        Ok(state.transaction_version(delta.log_store().as_ref(), app).await.map_err(failed)?.is_some())
+        Ok(state.transaction_version(delta.log_store().as_ref(), &app).await.map_err(failed)?.is_some())
     }
+}
+
+/// The application id of an attempt's `txn`.
+fn app(attempt: &str) -> String {
+    format!("audit/{attempt}")
+}
+
+/// A file of audit rows that stands.
+fn file_of(path: String, stands: &Bytes) -> Result<DataFile, ParquetError> {
+    let batches = crate::parquet::decode(stands.clone())?;
+    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    Ok(DataFile::new(path, stands.len() as u64, rows))
 }
 
 impl Lake {
@@ -266,33 +291,54 @@ impl Lake {
     /// An audit table that cannot be read.
     pub async fn last_audit(&self) -> Result<Option<(String, String, Option<String>)>, Problem> {
         let Some(head) = self.head(TABLE).await? else { return Ok(None) };
+        let mut last: Option<Said> = None;
         for version in (0..=head).rev() {
             let Some(commit) = self.find(&format!("{TABLE}/_delta_log/{version:020}.json")).await? else { break };
-            // Of one that stopped without a word another attempt told.
-            if let Some(said) = self.audit_of(&commit).await?.filter(|(_, status, _)| status != "abandoned") {
-                return Ok(Some(said));
+            let Some((said, is_late)) = self.audit_of(&commit).await? else { continue };
+            if last.as_ref().is_none_or(|last| last.finished_at < said.finished_at) {
+                last = Some(said);
+            }
+            // What maintenance committed may be of long ago: then there is a later one.
+            if !is_late {
+                break;
             }
         }
-        Ok(None)
+        Ok(last.map(|said| (said.run_id, said.status, said.error)))
     }
 
-    /// The last row of an attempt, which is about the run as a whole; none of what maintenance committed: it is no run, or
-    /// one of long ago.
-    async fn audit_of(&self, commit: &[u8]) -> Result<Option<(String, String, Option<String>)>, Problem> {
+    /// The last row of an attempt, which is about the run as a whole, and whether maintenance committed it; none of an attempt
+    /// that was no run, or of which another one told.
+    async fn audit_of(&self, commit: &[u8]) -> Result<Option<(Said, bool)>, Problem> {
         let lines = commit.split(|b| *b == b'\n');
         let actions: Vec<serde_json::Value> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        let said = |action: &str, what: &str| actions.iter().find_map(|a| a.get(action)?.get(what)?.as_str());
-        let path =
-            said("add", "path").filter(|_| said("commitInfo", "runId").is_none_or(|run| !run.starts_with(HOUSE)));
-        let Some(path) = path.map(|p| format!("{TABLE}/{p}")) else { return Ok(None) };
+        let told = |action: &str, what: &str| actions.iter().find_map(|a| a.get(action)?.get(what)?.as_str());
+        let Some(path) = told("add", "path").map(|path| format!("{TABLE}/{path}")) else { return Ok(None) };
+        let is_late = told("commitInfo", "runId") == Some(HOUSE);
         let batches = crate::parquet::decode(self.get(&path).await?).map_err(|e| Problem::storage(&path, e))?;
-        let cell = |batch: &RecordBatch, name: &str, row: usize| {
-            let column = batch.column_by_name(name)?.as_any().downcast_ref::<StringArray>()?.clone();
+        let Some((batch, row)) = batches.last().and_then(|batch| Some((batch, batch.num_rows().checked_sub(1)?)))
+        else {
+            return Ok(None);
+        };
+        let cell = |name: &str| {
+            let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
             column.is_valid(row).then(|| column.value(row).to_owned())
         };
-        Ok(batches.last().filter(|b| b.num_rows() > 0).and_then(|b| {
-            let row = b.num_rows() - 1;
-            Some((cell(b, "run_id", row)?, cell(b, "status", row)?, cell(b, "error", row)))
-        }))
+        let time = batch
+            .column_by_name("finished_at")
+            .and_then(|column| Some(column.as_primitive_opt::<TimestampMicrosecondType>()?.value(row)));
+        let said = || {
+            let (run_id, status, error) = (cell("run_id")?, cell("status")?, cell("error"));
+            Some(Said { run_id, status, error, finished_at: time? })
+        };
+        let is_run = |said: &Said| !said.run_id.starts_with(HOUSE) && said.status != "abandoned";
+        Ok(said().filter(is_run).map(|said| (said, is_late)))
     }
+}
+
+/// What an attempt said in the end.
+struct Said {
+    run_id: String,
+    status: String,
+    error: Option<String>,
+    finished_at: i64,
 }

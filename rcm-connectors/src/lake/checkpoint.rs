@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// A log gets a checkpoint when so many commits came since the last one.
 pub(super) const CHECKPOINT_EVERY: u64 = 10;
 
-/// Below it stands what checkpoints say.
+/// Below it stands what checkpoints say, for this program.
 pub(super) const TOLD: &str = "_rcm/logs/";
 
 /// A checkpoint that a publish record names.
@@ -37,9 +37,19 @@ pub struct Checkpoint {
     pub version: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// SHA-256 of what it says as a commit; none where the log says more than this program writes.
+    /// SHA-256 of what stands beside it, for this program; none where the log says more than that writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
+}
+
+/// What the checkpoints of a table say.
+pub(super) enum Told {
+    /// There is none.
+    Nothing,
+    /// There are some, and it stands beside none of them.
+    Nowhere,
+    /// Up to a version.
+    UpTo(u64, Bytes),
 }
 
 /// Table → its checkpoints, in order of their versions.
@@ -79,17 +89,22 @@ impl Lake {
     }
 
     /// What the newest of them says, where both are what its record says: a checkpoint lies in the log of its table, and goes
-    /// where somebody makes that anew. With its version.
-    pub(super) async fn told_up_to(&self, table: &str, version: u64) -> Result<Option<(u64, Bytes)>, Problem> {
+    /// where somebody makes that anew.
+    pub(super) async fn told_up_to(&self, table: &str, version: u64) -> Result<Told, Problem> {
+        let mut told = Told::Nothing;
         for checkpoint in self.checkpoints_up_to(table, version).await {
+            told = Told::Nowhere;
+            if checkpoint.told.is_none() {
+                continue;
+            }
             let path = told_path(table, checkpoint.version);
-            let (whole, told) = futures::try_join!(self.whole(table, &checkpoint), self.find(&path))?;
-            let told = told.filter(|told| whole.is_some() && checkpoint.told == Some(sha256(told)));
-            if let Some(told) = told {
-                return Ok(Some((checkpoint.version, told)));
+            let (whole, bytes) = futures::try_join!(self.whole(table, &checkpoint), self.find(&path))?;
+            let bytes = bytes.filter(|bytes| whole.is_some() && checkpoint.told == Some(sha256(bytes)));
+            if let Some(bytes) = bytes {
+                return Ok(Told::UpTo(checkpoint.version, bytes));
             }
         }
-        Ok(None)
+        Ok(told)
     }
 
     /// The bytes of a checkpoint, where they are what they are said to be.
@@ -171,8 +186,8 @@ pub(super) fn checkpoint_path(table: &str, version: u64) -> String {
     format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
 }
 
-/// Where stands what it says as a commit.
-fn told_path(table: &str, version: u64) -> String {
+/// Where what it says stands beside it.
+pub(super) fn told_path(table: &str, version: u64) -> String {
     format!("{TOLD}{table}/{version:020}.json")
 }
 

@@ -1,5 +1,6 @@
 //! Delta tables: opened by deltalake, committed with bytes that are ours.
 
+use super::replay::Protocol;
 use super::{Lake, Vector};
 use arrow::datatypes::{DataType, Field, Schema};
 use deltalake::kernel::LogicalFileView;
@@ -166,21 +167,27 @@ impl Lake {
     /// A log that cannot be read at that version.
     pub async fn table_files(&self, table: &str, version: Option<u64>) -> Result<TableFiles, Problem> {
         let Some(version) = version else { return Ok(TableFiles::default()) };
-        match self.replay(table, version).await? {
-            Some(files) => Ok(files),
-            None => self.by_deltalake(table, version).await,
+        if let Some(files) = self.replay(table, version).await? {
+            return Ok(files);
         }
+        // Maintenance may have cut the log since this handle learned where it can be entered.
+        if self.refresh().await
+            && let Some(files) = self.replay(table, version).await?
+        {
+            return Ok(files);
+        }
+        Ok(self.by_deltalake(table, version).await?.0)
     }
 
-    /// The same out of any log that deltalake can read.
-    pub(super) async fn by_deltalake(&self, table: &str, version: u64) -> Result<TableFiles, Problem> {
+    /// The same out of any log that deltalake can read, and what it asks of readers.
+    pub(super) async fn by_deltalake(&self, table: &str, version: u64) -> Result<(TableFiles, Protocol), Problem> {
         let failed = |e: DeltaTableError| {
             Problem::new(Class::Failed, table, format!("version {version} cannot be read: {e}"))
                 .hint("the table's log was changed by somebody else; `rcm run --full-refresh` rebuilds it from bronze")
         };
         let mut delta = DeltaTable::new(self.log_at(table, version).await?);
         if let Err(error) = delta.load_version(version).await {
-            // Maintenance may have cut the log since this handle learned where it can be entered.
+            // Or it cuts it just now.
             if !self.refresh().await {
                 return Err(failed(error));
             }
@@ -201,11 +208,10 @@ impl Lake {
             Problem::new(Class::Failed, table, what).hint(super::redo::rebuild(table))
         })?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let protocol = serde_json::to_value(state.protocol()).map_err(|e| Problem::storage(table, e))?;
-        let features = protocol["readerFeatures"].as_array();
-        let with_vectors = features.is_some_and(|features| features.contains(&json!("deletionVectors")));
-        let is_plain = protocol["minReaderVersion"] == 1 && protocol["minWriterVersion"] == 2;
-        Ok(TableFiles { version: Some(version), files, with_vectors, is_plain })
+        let protocol = serde_json::to_value(state.protocol()).and_then(serde_json::from_value::<Protocol>);
+        let protocol = protocol.map_err(|e| Problem::storage(table, e))?;
+        let (with_vectors, is_plain) = (protocol.has_vectors(), protocol.is_plain());
+        Ok((TableFiles { version: Some(version), files, with_vectors, is_plain }, protocol))
     }
 
     /// The version at the head of a table's log; none where there is no table.
@@ -213,7 +219,12 @@ impl Lake {
     /// # Errors
     /// A log that cannot be listed.
     pub async fn head(&self, table: &str) -> Result<Option<u64>, Problem> {
+        Ok(self.versions(table).await?.into_iter().max())
+    }
+
+    /// The versions that a table's log still has.
+    pub(super) async fn versions(&self, table: &str) -> Result<Vec<u64>, Problem> {
         let names = self.names(&format!("{table}/_delta_log")).await?;
-        Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).max())
+        Ok(names.iter().filter_map(|n| n.strip_suffix(".json")?.parse().ok()).collect())
     }
 }

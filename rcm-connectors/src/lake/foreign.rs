@@ -56,7 +56,7 @@ impl Seen {
         self.commit_id.as_deref() == Some(commit_id)
     }
 
-    fn is_of(&self, table: &str) -> bool {
+    pub(super) fn is_of(&self, table: &str) -> bool {
         self.commit_id.as_ref().is_some_and(|id| id.ends_with(&format!("/{table}")))
     }
 

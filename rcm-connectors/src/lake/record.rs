@@ -234,7 +234,7 @@ impl Lake {
     /// As [`Lake::newest`].
     pub(super) async fn open_intent(&self) -> Result<Option<Intent>, Problem> {
         let published = self.newest_publish().await?.unwrap_or(0);
-        // A number is put only when the record before it stands: there is one at most.
+        // A number is put only when the record before it stands.
         self.intent(published + 1).await
     }
 
@@ -281,8 +281,8 @@ impl Lake {
     }
 
     /// The number of the newest publish. Records stand without gaps from the first one and are never deleted, so that on a
-    /// local disk some looks find it, however many there are. Where it seems not to be the newest (a run is at work, or
-    /// somebody deleted a record) all names are read.
+    /// local disk some looks find it, however many there are. Where it may not be the newest (there is an intent of the next
+    /// number: a run is at work, or somebody deleted a record) all names are read.
     async fn newest_publish(&self) -> Result<Option<u64>, Problem> {
         let found = self.last_that_is_there(publish_path).await?;
         match found {

@@ -24,13 +24,15 @@ impl Lake {
     ) -> Result<bool, Problem> {
         self.settle("_rcm/intents").await?;
         self.settle("_rcm/publishes").await?;
-        let open = self.open_intent().await?;
-        if let Some(intent) = &open {
+        let mut finished = false;
+        // One at most, unless somebody lost records of publishes: then they come back one after the other.
+        while let Some(intent) = self.open_intent().await? {
             let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
             progress.event(&Event::Note(&note));
-            self.complete(intent, rebuilt, progress).await?;
+            self.complete(&intent, rebuilt, progress).await?;
+            finished = true;
         }
-        let Some(newest) = self.newest().await? else { return Ok(open.is_some()) };
+        let Some(newest) = self.newest().await? else { return Ok(finished) };
         // It may also have stopped between its publish record and its audit rows.
         if let Some(intent) = self.intent(newest.publish).await? {
             self.append_audit(&intent.publish.attempt, &intent.audit).await?;
@@ -38,7 +40,7 @@ impl Lake {
         for attempt in self.attempts(newest.publish).await?.iter().filter(|a| a.attempt != newest.attempt) {
             self.append_audit(&attempt.attempt, &[AuditRow::abandoned(attempt, now)]).await?;
         }
-        Ok(open.is_some())
+        Ok(finished)
     }
 
     /// Does what an intent says: one commit a table, the publish record, the audit rows. Safe to repeat.
@@ -105,11 +107,19 @@ impl Lake {
         let log = self.log(&commit.table)?;
         let ours = Seen::of(commit.commit.as_bytes());
         let barred = |what: String| Err(Problem::new(Class::Drift, &commit.table, what).hint(rebuild(&commit.table)));
+        let versions = self.versions(&commit.table).await?;
         // A version is never written behind a gap: a reader could not get over it.
-        if self.head(&commit.table).await? < commit.base {
+        if versions.iter().max() < commit.base.as_ref() {
             return barred("somebody else took its log away, or made it anew".to_owned());
         }
         let mut version = commit.base.map_or(0, |base| base + 1);
+        if let Some(first) = versions.iter().min().filter(|first| **first > version) {
+            // Where maintenance has cut the log, it was committed long ago.
+            return match self.is_ours(&commit.table, *first).await? {
+                true => Ok((version, Foreign::Nothing)),
+                false => barred("somebody else cut its log, or made it anew".to_owned()),
+            };
+        }
         let mut behind = Foreign::Nothing;
         loop {
             let bytes = CommitOrBytes::LogBytes(Bytes::from(commit.commit.clone()));

@@ -208,11 +208,13 @@ impl Lake {
         path.split('/').collect()
     }
 
-    /// On a local disk, of files that are numbered without gaps from 1 the last one's number; 0: there is none.
+    /// On a local disk, of files that are numbered without gaps from 1 the last one's number; 0: there is none. None: it
+    /// cannot be told.
     pub(super) async fn last_that_is_there(&self, path: fn(u64) -> String) -> Result<Option<u64>, Problem> {
         let Some(Local { folder, .. }) = self.local.clone() else { return Ok(None) };
-        let last = tokio::task::spawn_blocking(move || last(|number| folder.join(path(number)).exists())).await;
-        last.map(Some).map_err(|e| Problem::storage(&self.name, e))
+        let look = move || last(|number| folder.join(path(number)).try_exists());
+        let last = tokio::task::spawn_blocking(look).await.map_err(|e| Problem::storage(&self.name, e))?;
+        Ok(last.ok())
     }
 
     /// Reads a file.
@@ -304,17 +306,17 @@ impl Lake {
 }
 
 /// The last of those that are there, which are all up to it: twice as far until none is there, then by halves.
-fn last(is_there: impl Fn(u64) -> bool) -> u64 {
+fn last(is_there: impl Fn(u64) -> io::Result<bool>) -> io::Result<u64> {
     let mut missing = 1;
-    while is_there(missing) {
+    while is_there(missing)? {
         missing *= 2;
     }
     let mut there = missing / 2;
     while missing - there > 1 {
         let middle = there + (missing - there) / 2;
-        *if is_there(middle) { &mut there } else { &mut missing } = middle;
+        *if is_there(middle)? { &mut there } else { &mut missing } = middle;
     }
-    there
+    Ok(there)
 }
 
 fn missing(path: &str) -> Problem {
@@ -335,9 +337,9 @@ mod tests {
             let looks = std::cell::Cell::new(0);
             let is_there = |number| {
                 looks.set(looks.get() + 1);
-                number <= newest
+                Ok(number <= newest)
             };
-            assert_eq!(last(is_there), newest);
+            assert_eq!(last(is_there).unwrap(), newest);
             assert!(looks.get() <= 42, "{} looks for {newest}", looks.get());
         }
     }

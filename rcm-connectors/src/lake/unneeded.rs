@@ -1,6 +1,6 @@
 //! Files that nothing needs any more: what killed attempts left, and what only publishes name that nobody keeps.
 
-use super::checkpoint::TOLD;
+use super::checkpoint::{TOLD, told_path};
 use super::foreign::commit_path;
 use super::vector::{Vector, attempt_of};
 use super::{Checkpoints, Lake, Publish, TableAt};
@@ -21,10 +21,14 @@ pub struct Unneeded {
 #[derive(Default)]
 struct Named {
     paths: HashSet<String>,
+    /// What stands beside the checkpoints that are kept.
+    told: HashSet<String>,
     /// Tables of which that cannot be told, because others made them anew: nothing of them goes.
     unclear: Vec<String>,
     /// Table → the version from which on its log is needed.
     logs: BTreeMap<String, u64>,
+    /// The version of the audit table whose files are named.
+    audit: Option<u64>,
 }
 
 impl Lake {
@@ -46,21 +50,23 @@ impl Lake {
         for (table, bound) in &named.logs {
             checkpoints.entry(table.clone()).or_default().retain(|checkpoint| checkpoint.version >= *bound);
         }
+        let told = checkpoints.iter().flat_map(|(table, all)| all.iter().map(|it| told_path(table, it.version)));
+        let named = Named { told: told.collect(), ..named };
         let mut unneeded = Vec::new();
         for (path, size) in self.walk().await? {
-            if named.lets_go(&path, below) && !self.may_be_committed(&path).await? {
+            if named.lets_go(&path, below) && !self.may_be_committed(&path, named.audit).await? {
                 unneeded.push(Unneeded { path, size });
             }
         }
         Ok(unneeded)
     }
 
-    /// Whether a file holds audit rows that whoever wrote it may be about to commit: they need no number for that. (Who lost
-    /// a staged one writes it again.)
-    async fn may_be_committed(&self, path: &str) -> Result<bool, Problem> {
+    /// Whether a file holds audit rows that whoever wrote it may be about to commit, or has committed behind the version of the
+    /// audit table at which its files were named: that needs no number.
+    async fn may_be_committed(&self, path: &str, audit: Option<u64>) -> Result<bool, Problem> {
         let name = path.strip_prefix("audit/").filter(|name| !name.starts_with("_delta_log/") && !name.contains('#'));
         match name.and_then(|name| name.get(..17)) {
-            Some(attempt) => Ok(!self.has_audit(attempt).await?),
+            Some(attempt) => Ok(!self.audit_has(attempt, audit).await?),
             None => Ok(false),
         }
     }
@@ -98,6 +104,7 @@ impl Lake {
         named
             .logs
             .extend(head.and_then(|head| bound(checkpoints, "audit", head)).map(|bound| ("audit".to_owned(), bound)));
+        named.audit = head;
         let audit = self.table_files("audit", head).await?;
         named.paths.extend(audit.files.into_iter().map(|file| format!("audit/{}", file.path)));
         Ok(named)
@@ -149,23 +156,23 @@ fn version_of(name: &str) -> Option<u64> {
 impl Named {
     fn lets_go(&self, path: &str, below: u64) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let (name, is_staged) = match name.split_once('#') {
-            Some((name, _)) => (name, true),
-            None => (name, false),
-        };
+        let (name, staged) = name.split_once('#').map_or((name, None), |(name, digits)| (name, Some(digits)));
         let of_vectors = attempt_of(name);
         let name = of_vectors.as_deref().unwrap_or(name);
+        if let Some(digits) = staged {
+            // Whatever its number: who lost what it had staged stages it again.
+            let is_ours = is_of_attempt(name) || path.contains("/_delta_log/") || path.starts_with("_rcm/");
+            return is_ours && digits.bytes().all(|byte| byte.is_ascii_digit());
+        }
         let is_old =
             name.split(['-', '.']).next().and_then(|number| number.parse().ok()).is_some_and(|n: u64| n < below);
-        if is_staged {
-            // A log's own numbers say nothing of attempts; who lost a staged commit writes it again.
-            return is_old || path.contains("/_delta_log/") || path.starts_with(TOLD);
-        }
         if self.unclear.iter().any(|table| path.starts_with(table)) {
             return false;
         }
-        let told = path.strip_prefix(TOLD).and_then(|path| path.rsplit_once('/'));
-        if let Some((table, _)) = told.or_else(|| path.split_once("/_delta_log/")) {
+        if path.starts_with(TOLD) {
+            return !self.told.contains(path);
+        }
+        if let Some((table, _)) = path.split_once("/_delta_log/") {
             return self.logs.get(table).zip(version_of(name)).is_some_and(|(bound, version)| version < *bound);
         }
         is_old && is_of_attempt(name) && !self.paths.contains(path)
@@ -212,7 +219,9 @@ mod tests {
                 "silver/a/deletion_vector_00000002-0a1b-2c3d-0000-000000000000.bin".to_owned(),
             ]),
             unclear: vec!["silver/b/".to_owned()],
+            told: HashSet::from(["_rcm/logs/gold/c/00000000000000000020.json".to_owned()]),
             logs: BTreeMap::from([("gold/c".to_owned(), 20)]),
+            audit: None,
         };
         for (path, goes) in [
             ("silver/a/0-0/00000002-0a1b2c3d.parquet", false),
@@ -225,10 +234,10 @@ mod tests {
             ("_rcm/intents/00000000000000000001.json", false),
             ("_rcm/publishes/00000000000000000001.json", false),
             ("_rcm/intents/00000000000000000001.json#12", true),
-            ("_rcm/intents/00000000000000000003.json#12", false),
+            ("_rcm/intents/00000000000000000003.json#12", true),
             ("silver/a/_delta_log/00000000000000000007.json", false),
             ("silver/a/_delta_log/00000000000000000007.json#12", true),
-            ("silver/a/0-0/00000003-0a1b2c3e.parquet#12", false),
+            ("silver/a/0-0/00000003-0a1b2c3e.parquet#12", true),
             ("gold/c/_delta_log/00000000000000000019.json", true),
             ("gold/c/_delta_log/00000000000000000020.json", false),
             ("gold/c/_delta_log/00000000000000000010.checkpoint.parquet", true),
@@ -238,8 +247,10 @@ mod tests {
             ("_rcm/logs/gold/c/00000000000000000010.json", true),
             ("_rcm/logs/gold/c/00000000000000000020.json", false),
             ("_rcm/logs/gold/c/00000000000000000020.json#12", true),
-            ("_rcm/logs/silver/a/00000000000000000010.json", false),
+            ("_rcm/logs/silver/a/00000000000000000010.json", true),
             ("silver/a/part-0.parquet", false),
+            ("silver/a/part-0.parquet#12", false),
+            ("silver/a/00000001-0a1b2c3e.parquet#x", false),
             ("_rcm/lock", false),
             ("silver/a/0-0/00000001-0a1b2c3ef.parquet", false),
             ("silver/a/deletion_vector_00000002-0a1b-2c3d-0000-000000000000.bin", false),

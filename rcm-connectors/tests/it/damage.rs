@@ -1,4 +1,5 @@
-//! Checkpoints that are damaged: what they say is found elsewhere, or the table is not opened; never other rows.
+//! Checkpoints that are damaged, and records that are lost: what they say is found elsewhere, or the table is not opened;
+//! never other rows.
 //!
 //! `RCM_DAMAGE=200 cargo test -p rcm-connectors --features azure,s3 --test it damage` is the full form.
 
@@ -26,30 +27,40 @@ fn opened(folder: &Path) -> Result<TableFiles, Problem> {
     wait(lake.table_files(TABLE, newest.tables[TABLE].version))
 }
 
-#[test]
-fn a_damaged_checkpoint_is_not_believed() {
-    let rounds: usize = std::env::var("RCM_DAMAGE").map_or(40, |n| n.parse().unwrap());
+/// 25 loads of a row, kept in order twice: two checkpoints, and a log that was cut.
+fn maintained() -> tempfile::TempDir {
     let temp = tempfile::tempdir().unwrap();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let load = |n: i64| {
-        let (rows, now) = ([batch(&[(n, n, n)])], DateTime::UNIX_EPOCH);
-        let lake = Lake::local(temp.path()).unwrap();
-        wait(lake.load(&table(), &spec(), &Load::new(&rows, 0), &EngineColumns, now, &pool)).unwrap();
-    };
-    for n in 0..24 {
-        load(n);
+    for n in 0..25 {
+        load(temp.path(), n);
         if n == 11 || n == 23 {
             wait(Lake::local(temp.path()).unwrap().maintain(1, DateTime::UNIX_EPOCH, &Silent)).unwrap();
         }
     }
-    load(24);
-    let whole = opened(temp.path()).unwrap();
     let log = temp.path().join(TABLE).join("_delta_log");
     assert!(!log.join(format!("{:020}.json", 0)).exists(), "the log still has its beginning");
-    let names = log.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let mut checkpoints: Vec<PathBuf> =
-        names.filter(|path| path.extension().is_some_and(|it| it == "parquet")).collect();
-    checkpoints.sort();
+    temp
+}
+
+fn load(folder: &Path, n: i64) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let (rows, now) = ([batch(&[(n, n, n)])], DateTime::UNIX_EPOCH);
+    let lake = Lake::local(folder).unwrap();
+    wait(lake.load(&table(), &spec(), &Load::new(&rows, 0), &EngineColumns, now, &pool)).unwrap();
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_damaged_checkpoint_is_not_believed() {
+    let rounds: usize = std::env::var("RCM_DAMAGE").map_or(40, |n| n.parse().unwrap());
+    let temp = maintained();
+    let whole = opened(temp.path()).unwrap();
+    let checkpoints = files(&temp.path().join(TABLE).join("_delta_log"), ".parquet");
     let kept: Vec<Vec<u8>> = checkpoints.iter().map(|path| std::fs::read(path).unwrap()).collect();
     assert_eq!(kept.len(), 2);
 
@@ -77,5 +88,55 @@ fn a_damaged_checkpoint_is_not_believed() {
             }
         }
     }
+    // What stands beside them is not needed: the older one, or the checkpoints themselves, say the same.
+    let told = files(&temp.path().join("_rcm/logs").join(TABLE), ".json");
+    assert_eq!(told.len(), 2);
+    for path in told.iter().rev() {
+        let bytes = std::fs::read(path).unwrap();
+        for round in 0..rounds {
+            std::fs::write(path, damage(&bytes, round % 2 == 0)).unwrap();
+            assert_eq!(opened(temp.path()).unwrap(), whole, "beside {path:?}, round {round}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
     assert_eq!(opened(temp.path()).unwrap(), whole);
+    // And it is written anew beside the next checkpoint.
+    (25..40).for_each(|n| load(temp.path(), n));
+    wait(Lake::local(temp.path()).unwrap().maintain(1, DateTime::UNIX_EPOCH, &Silent)).unwrap();
+    assert_ne!(files(&temp.path().join("_rcm/logs").join(TABLE), ".json"), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn records_of_publishes_that_are_lost_come_back_from_their_intents() {
+    let temp = maintained();
+    let (whole, records) = (opened(temp.path()).unwrap(), files(&temp.path().join("_rcm/publishes"), ".json"));
+    let newest = || wait(Lake::local(temp.path()).unwrap().newest()).unwrap().unwrap().publish;
+    assert_eq!((records.len(), newest()), (27, 27));
+    // One in the middle, at which the search looks: the newest is the newest.
+    let middle = std::fs::read(&records[15]).unwrap();
+    std::fs::remove_file(&records[15]).unwrap();
+    assert_eq!((newest(), opened(temp.path()).unwrap()), (27, whole.clone()));
+    std::fs::write(&records[15], middle).unwrap();
+    // The last ones, of which some stand on versions that were cut off.
+    let kept: Vec<Vec<u8>> = records.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    records[9..].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    load(temp.path(), 3);
+    assert_eq!((newest(), opened(temp.path()).unwrap()), (27, whole.clone()));
+    for (path, kept) in records.iter().zip(&kept) {
+        assert!(std::fs::read(path).unwrap() == *kept, "{path:?}");
+    }
+    load(temp.path(), 25);
+    assert_eq!(newest(), 28);
+}
+
+/// A commit of ours with a bit in the name of an action: deltalake passes over what it does not know.
+#[test]
+fn a_commit_of_a_run_with_a_line_that_no_run_writes_is_damaged() {
+    let temp = maintained();
+    let last = files(&temp.path().join(TABLE).join("_delta_log"), ".json").pop().unwrap();
+    let commit = std::fs::read_to_string(&last).unwrap();
+    std::fs::write(&last, commit.replace("{\"remove\"", "{\"semove\"")).unwrap();
+    assert_ne!(std::fs::read_to_string(&last).unwrap(), commit);
+    let refused = opened(temp.path()).unwrap_err();
+    assert!(refused.what.contains("damaged") && refused.place.ends_with(".json"), "{refused:?}");
 }

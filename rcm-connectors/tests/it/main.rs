@@ -12,6 +12,7 @@ mod components;
 mod contention;
 mod damage;
 mod history;
+mod house;
 mod loads;
 mod many;
 mod model;
