@@ -69,8 +69,9 @@ impl Lake {
         let written = self.write_checkpoints(&newest, &mut checkpoints).await?;
         let files = self.unneeded(oldest(&newest, keep), newest.publish + 1, &mut checkpoints).await?;
         let mut done = Maintained { checkpoints: written, ..told(&newest, keep, &files) };
-        // Of what is only about attempts nobody reads more than their numbers.
-        if written > 0 || files.iter().any(|file| !file.path.starts_with("_rcm/attempts/")) {
+        // Of what is only about attempts nobody reads more than their numbers, and what was staged is staged again.
+        let needs_number = |file: &Unneeded| !file.path.starts_with("_rcm/attempts/") && !file.path.contains('#');
+        if written > 0 || files.iter().any(needs_number) {
             let kept = Publish { checkpoints, kept_from: oldest(&newest, keep), ..newest };
             done.publish = Some(self.take_number(&kept, now, progress).await?);
         }

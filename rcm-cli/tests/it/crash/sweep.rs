@@ -28,11 +28,13 @@ impl Dice {
     }
 }
 
-/// Cells of the ledger that no run can fill: other things than a lease are not locked, and a lease is no file of bytes.
+/// Cells of the ledger that no run can fill: other things than a lease are not locked, a lease is no file of bytes, and
+/// what landed or was computed is not read again (gold is, by queries, through an object store).
 fn is_possible(verb: &str, kind: &str) -> bool {
     match verb {
         "open_lock" | "sign_lock" => kind == "lease",
-        "make_folder" | "sync_folder" => true,
+        "make_folder" | "sync_folder" | "list" => true,
+        "read" | "read_range" => !["lease", "lake", "bronze", "gold"].contains(&kind),
         _ => !["lease", "lake"].contains(&kind),
     }
 }
