@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use rcm_core::model::instant;
 use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// One row. Counts that a layer does not have are none.
@@ -167,7 +167,7 @@ const TABLE: &str = "audit";
 /// A file with the rows of an attempt: its name, and this.
 const ENDING: &str = "-0.parquet";
 
-/// How run ids of maintenance begin.
+/// How run ids of maintenance begin, and of what is committed for another one that had written it.
 pub(super) const HOUSE: &str = "maintain";
 
 impl Lake {
@@ -187,11 +187,12 @@ impl Lake {
         let bytes = crate::parquet::encode(&schema, &[batch], &[]).map_err(|e| Problem::storage(TABLE, e))?;
         // An earlier try may have written it.
         let path = format!("{attempt}{ENDING}");
-        self.put_if_absent(&format!("{TABLE}/{path}"), bytes).await?;
+        let is_new = self.put_if_absent(&format!("{TABLE}/{path}"), bytes).await?;
         let stands = self.get(&format!("{TABLE}/{path}")).await?;
         let file = file_of(path, &stands).map_err(|e| Problem::storage(TABLE, e))?;
         let last = rows.last();
-        self.commit_audit(file, last.map_or("", |r| &r.run_id), last.map_or(0, |r| r.finished_at / 1000)).await
+        let run_id = if is_new { last.map_or("", |r| &r.run_id) } else { HOUSE };
+        self.commit_audit(file, run_id, last.map_or(0, |r| r.finished_at / 1000)).await
     }
 
     /// Commits the rows of those who stopped between writing and committing them. Who wakes up finds that done.
@@ -201,10 +202,13 @@ impl Lake {
     pub(super) async fn commit_written_audit(&self, now: DateTime<Utc>) -> Result<(), Problem> {
         // Who wrote one may have stopped before its name was durable.
         self.settle(TABLE).await?;
-        let Some(head) = self.head(TABLE).await? else { return Ok(()) };
-        let committed = self.table_files(TABLE, Some(head)).await?.files;
+        let head = self.head(TABLE).await?;
+        let committed = self.table_files(TABLE, head).await?.files;
         let committed: HashSet<&str> = committed.iter().map(|file| file.path.as_str()).collect();
-        let known = self.replayed(TABLE, head).await?.map(|replay| replay.apps).unwrap_or_default();
+        let known = match head {
+            Some(head) => self.replayed(TABLE, head).await?.map(|replay| replay.apps).unwrap_or_default(),
+            None => BTreeSet::new(),
+        };
         for name in self.names(TABLE).await?.iter().filter(|name| !committed.contains(name.as_str())) {
             let Some(attempt) = name.strip_suffix(ENDING).filter(|_| is_of_attempt(name)) else { continue };
             if known.contains(&app(attempt)) {

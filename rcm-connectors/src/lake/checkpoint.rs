@@ -4,6 +4,8 @@
 //! [`Shown`], which hides every checkpoint but one whose bytes are known.
 
 use super::Lake;
+use super::foreign::commit_path;
+use super::redo::without_log;
 use crate::files::sha256;
 use bytes::Bytes;
 use deltalake::checkpoints::create_checkpoint;
@@ -18,7 +20,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result,
 };
-use rcm_core::Problem;
+use rcm_core::{Class, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,6 +86,11 @@ impl Lake {
                 shown.0.checkpoints.put(&path, bytes.into()).await.map_err(|e| Problem::storage(table, e))?;
                 return Ok(shown);
             }
+        }
+        // Where what is left of it holds all that deltalake asks for, it would not miss the rest.
+        if self.find(&commit_path(table, 0)).await?.is_none() && self.head(table).await?.is_some() {
+            let what = "its log has lost its beginning, and no checkpoint that a publish names is whole";
+            return Err(Problem::new(Class::Failed, table, what).hint(without_log(table)));
         }
         self.shown(table, None)
     }
@@ -170,14 +177,16 @@ impl Lake {
         let written =
             shown.checkpoints.get(&path.split('/').collect()).await.map_err(|e| Problem::storage(&path, e))?;
         let bytes = written.bytes().await.map_err(|e| Problem::storage(&path, e))?;
+        if !self.put_if_absent(&path, bytes.clone()).await? {
+            return Ok(None);
+        }
         let mut digest = None;
         if let Some(told) = self.told(table, version).await? {
             digest = Some(sha256(&told));
             let is_it = self.put_if_absent(&told_path(table, version), told).await?;
             digest = digest.filter(|_| is_it);
         }
-        let is_it = self.put_if_absent(&path, bytes.clone()).await?;
-        Ok(is_it.then(|| Checkpoint { version, sha256: sha256(&bytes), told: digest }))
+        Ok(Some(Checkpoint { version, sha256: sha256(&bytes), told: digest }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Delta tables: opened by deltalake, committed with bytes that are ours.
 
+use super::redo::without_log;
 use super::replay::Protocol;
 use super::{Lake, Vector};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -183,17 +184,18 @@ impl Lake {
     pub(super) async fn by_deltalake(&self, table: &str, version: u64) -> Result<(TableFiles, Protocol), Problem> {
         let failed = |e: DeltaTableError| {
             Problem::new(Class::Failed, table, format!("version {version} cannot be read: {e}"))
-                .hint("the table's log was changed by somebody else; `rcm run --full-refresh` rebuilds it from bronze")
+                .hint(without_log(table))
         };
-        let mut delta = DeltaTable::new(self.log_at(table, version).await?);
-        if let Err(error) = delta.load_version(version).await {
-            // Or it cuts it just now.
-            if !self.refresh().await {
-                return Err(failed(error));
-            }
-            delta = DeltaTable::new(self.log_at(table, version).await?);
+        let load = async || {
+            let mut delta = DeltaTable::new(self.log_at(table, version).await?);
             delta.load_version(version).await.map_err(failed)?;
-        }
+            Ok::<_, Problem>(delta)
+        };
+        let delta = match load().await {
+            // Or it cuts it just now.
+            Err(_) if self.refresh().await => load().await?,
+            delta => delta?,
+        };
         let state = delta.snapshot().map_err(failed)?;
         let file = |f: LogicalFileView| DataFile {
             path: f.path().into_owned(),

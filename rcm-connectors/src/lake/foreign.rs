@@ -60,6 +60,11 @@ impl Seen {
         self.commit_id.as_ref().is_some_and(|id| id.ends_with(&format!("/{table}")))
     }
 
+    /// The publish of a run's commit to a table.
+    pub(super) fn publish(&self, table: &str) -> Option<u64> {
+        self.commit_id.as_ref()?.strip_suffix(table)?.strip_suffix('/')?.parse().ok()
+    }
+
     pub(super) fn did(&self) -> Foreign {
         match () {
             () if self.definition || self.rows => Foreign::Changed,

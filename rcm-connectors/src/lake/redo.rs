@@ -25,6 +25,13 @@ impl Lake {
         self.settle("_rcm/intents").await?;
         self.settle("_rcm/publishes").await?;
         let mut finished = false;
+        if self.open_intent().await?.is_some()
+            && let Some(newest) = self.newest_number("_rcm/intents").await?
+            && let Some(intent) = self.intent(newest).await?
+        {
+            // Where records were lost, logs were cut behind checkpoints that only the newest one names.
+            self.knows_checkpoints(&intent.publish);
+        }
         // One at most, unless somebody lost records of publishes: then they come back one after the other.
         while let Some(intent) = self.open_intent().await? {
             let note = format!("finishing publish {}, which an earlier run began", intent.publish.publish);
@@ -140,6 +147,10 @@ impl Lake {
             if found.is(&commit.commit_id) {
                 return Ok((version, behind));
             }
+            // A later run's: none comes before the record of this one stood.
+            if found.publish(&commit.table) > ours.publish(&commit.table) {
+                return Ok((commit.base.map_or(0, |base| base + 1), Foreign::Nothing));
+            }
             if commit.base.is_none() || found.bars(&ours) {
                 return barred(format!(
                     "version {version} was written by somebody else, and bars what was planned before it"
@@ -149,6 +160,11 @@ impl Lake {
             version += 1;
         }
     }
+}
+
+/// The way out where the log of a table cannot be read.
+pub(super) fn without_log(table: &str) -> String {
+    format!("remove {table}/_delta_log, then {}", rebuild(table))
 }
 
 /// The way out where others changed a table.

@@ -8,7 +8,7 @@
 
 use super::checkpoint::Told;
 use super::foreign::{Seen, commit_path};
-use super::redo::rebuild;
+use super::redo::without_log;
 use super::{DataFile, Lake, TableFiles, Vector};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -233,11 +233,11 @@ impl Lake {
             // Deltalake passes over lines that it does not know: a file that went would be there again.
             if Seen::of(&commit).is_of(table) {
                 return Err(Problem::new(
-                    Class::Failed,
+                    Class::Drift,
                     path,
                     "is damaged: a run wrote it, and no run writes such a line",
                 )
-                .hint(rebuild(table)));
+                .hint(without_log(table)));
             }
             return Ok(None);
         }

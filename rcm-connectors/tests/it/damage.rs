@@ -6,7 +6,7 @@
 use crate::loads::{TABLE, batch, spec, table};
 use crate::wait;
 use chrono::DateTime;
-use rcm_connectors::lake::{EngineColumns, Lake, TableFiles};
+use rcm_connectors::lake::{EngineColumns, HistoryTable, Lake, TableFiles, WriteMode};
 use rcm_core::progress::Silent;
 use rcm_core::{Class, Problem};
 use rcm_scd2::Load;
@@ -28,10 +28,10 @@ fn opened(folder: &Path) -> Result<TableFiles, Problem> {
 }
 
 /// 25 loads of a row, kept in order twice: two checkpoints, and a log that was cut.
-fn maintained() -> tempfile::TempDir {
+fn maintained(mode: WriteMode) -> tempfile::TempDir {
     let temp = tempfile::tempdir().unwrap();
     for n in 0..25 {
-        load(temp.path(), n);
+        load(temp.path(), mode, n);
         if n == 11 || n == 23 {
             wait(Lake::local(temp.path()).unwrap().maintain(1, DateTime::UNIX_EPOCH, &Silent)).unwrap();
         }
@@ -41,11 +41,13 @@ fn maintained() -> tempfile::TempDir {
     temp
 }
 
-fn load(folder: &Path, n: i64) {
+/// The sixteenth changes a row, too.
+fn load(folder: &Path, mode: WriteMode, n: i64) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let (rows, now) = ([batch(&[(n, n, n)])], DateTime::UNIX_EPOCH);
-    let lake = Lake::local(folder).unwrap();
-    wait(lake.load(&table(), &spec(), &Load::new(&rows, 0), &EngineColumns, now, &pool)).unwrap();
+    let events = [(n, n, n), (3, 1000, 7)];
+    let (rows, now) = ([batch(&events[..if n == 15 { 2 } else { 1 }])], DateTime::UNIX_EPOCH);
+    let (lake, table) = (Lake::local(folder).unwrap(), HistoryTable { mode, ..table() });
+    wait(lake.load(&table, &spec(), &Load::new(&rows, 0), &EngineColumns, now, &pool)).unwrap();
 }
 
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -58,7 +60,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 #[test]
 fn a_damaged_checkpoint_is_not_believed() {
     let rounds: usize = std::env::var("RCM_DAMAGE").map_or(40, |n| n.parse().unwrap());
-    let temp = maintained();
+    let temp = maintained(WriteMode::Copy);
     let whole = opened(temp.path()).unwrap();
     let checkpoints = files(&temp.path().join(TABLE).join("_delta_log"), ".parquet");
     let kept: Vec<Vec<u8>> = checkpoints.iter().map(|path| std::fs::read(path).unwrap()).collect();
@@ -101,14 +103,14 @@ fn a_damaged_checkpoint_is_not_believed() {
     }
     assert_eq!(opened(temp.path()).unwrap(), whole);
     // And it is written anew beside the next checkpoint.
-    (25..40).for_each(|n| load(temp.path(), n));
+    (25..40).for_each(|n| load(temp.path(), WriteMode::Copy, n));
     wait(Lake::local(temp.path()).unwrap().maintain(1, DateTime::UNIX_EPOCH, &Silent)).unwrap();
     assert_ne!(files(&temp.path().join("_rcm/logs").join(TABLE), ".json"), [] as [PathBuf; 0]);
 }
 
 #[test]
 fn records_of_publishes_that_are_lost_come_back_from_their_intents() {
-    let temp = maintained();
+    let temp = maintained(WriteMode::Copy);
     let (whole, records) = (opened(temp.path()).unwrap(), files(&temp.path().join("_rcm/publishes"), ".json"));
     let newest = || wait(Lake::local(temp.path()).unwrap().newest()).unwrap().unwrap().publish;
     assert_eq!((records.len(), newest()), (27, 27));
@@ -120,23 +122,39 @@ fn records_of_publishes_that_are_lost_come_back_from_their_intents() {
     // The last ones, of which some stand on versions that were cut off.
     let kept: Vec<Vec<u8>> = records.iter().map(|path| std::fs::read(path).unwrap()).collect();
     records[9..].iter().for_each(|path| std::fs::remove_file(path).unwrap());
-    load(temp.path(), 3);
+    load(temp.path(), WriteMode::Copy, 3);
     assert_eq!((newest(), opened(temp.path()).unwrap()), (27, whole.clone()));
     for (path, kept) in records.iter().zip(&kept) {
         assert!(std::fs::read(path).unwrap() == *kept, "{path:?}");
     }
-    load(temp.path(), 25);
+    load(temp.path(), WriteMode::Copy, 25);
     assert_eq!(newest(), 28);
 }
 
 /// A commit of ours with a bit in the name of an action: deltalake passes over what it does not know.
 #[test]
 fn a_commit_of_a_run_with_a_line_that_no_run_writes_is_damaged() {
-    let temp = maintained();
+    let temp = maintained(WriteMode::Copy);
     let last = files(&temp.path().join(TABLE).join("_delta_log"), ".json").pop().unwrap();
     let commit = std::fs::read_to_string(&last).unwrap();
     std::fs::write(&last, commit.replace("{\"remove\"", "{\"semove\"")).unwrap();
     assert_ne!(std::fs::read_to_string(&last).unwrap(), commit);
     let refused = opened(temp.path()).unwrap_err();
     assert!(refused.what.contains("damaged") && refused.place.ends_with(".json"), "{refused:?}");
+    assert!(refused.class == Class::Drift && refused.hint.unwrap().contains("_delta_log"));
+}
+
+/// The first vector of a table comes with its protocol and its columns: behind it nothing seems to be missing.
+#[test]
+fn a_log_without_its_beginning_is_not_read_from_where_it_seems_to_begin() {
+    let temp = maintained(WriteMode::Append);
+    let whole = opened(temp.path()).unwrap();
+    assert!(whole.with_vectors, "{whole:?}");
+    let checkpoints = files(&temp.path().join(TABLE).join("_delta_log"), ".parquet");
+    assert_eq!(checkpoints.len(), 2);
+    std::fs::write(&checkpoints[1], b"damaged").unwrap();
+    assert_eq!(opened(temp.path()).unwrap(), whole);
+    std::fs::write(&checkpoints[0], b"damaged").unwrap();
+    let refused = opened(temp.path()).unwrap_err();
+    assert!(refused.class == Class::Failed && refused.what.contains("lost its beginning"), "{refused:?}");
 }
