@@ -1,5 +1,5 @@
 //! Housekeeping: takes a publish number, so that no attempt that planned before it can publish, then deletes what nothing
-//! names.
+//! names. (Records of attempts and what was merely staged go without one.)
 
 use super::audit::HOUSE;
 use super::checkpoint::CHECKPOINT_EVERY;

@@ -151,7 +151,7 @@ impl Replay {
         Some(())
     }
 
-    /// The same as one commit.
+    /// The same in lines like a commit's; nobody else could read them: they lack what is not asked for here.
     fn told(&self) -> Result<Vec<u8>, serde_json::Error> {
         let protocol = self.protocol.iter().map(|protocol| json!({"protocol": protocol}));
         let mut actions: Vec<Value> = protocol.chain(self.is_described.then(|| json!({"metaData": {}}))).collect();
@@ -184,12 +184,12 @@ impl Lake {
     /// The live files of a table at a version; none where deltalake is to be asked.
     ///
     /// # Errors
-    /// Storage that fails.
+    /// As [`Lake::replayed`].
     pub(super) async fn replay(&self, table: &str, version: u64) -> Result<Option<TableFiles>, Problem> {
         Ok(self.replayed(table, version).await?.and_then(|replay| replay.files_at(version)))
     }
 
-    /// What the log of a table says up to a version, as one commit; none where it is of another kind.
+    /// What the log of a table says up to a version, in lines like a commit's; none where it is of another kind.
     ///
     /// # Errors
     /// Storage that fails; a log that cannot be read.
