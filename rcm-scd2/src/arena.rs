@@ -10,7 +10,6 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::cells::{Column, Piece};
-use crate::memory::{Memory, Words};
 use crate::space::Section;
 
 /// Rows that one task writes.
@@ -19,24 +18,33 @@ const RUN: usize = 1 << 14;
 const UNIT: usize = 8;
 /// Bytes of the number of a row.
 const NUMBER: usize = 4;
-/// Bytes that are read at once where values are short: as many lie behind the last row.
+/// Bytes that are read or written at once where values are short: as many lie behind the last row.
 const NEAR: usize = 16;
-/// Rows that are written column by column: what they take stays in a near cache meanwhile.
-const BLOCK: usize = 256;
 /// A length in one byte, or this and eight bytes.
 const LONG: u8 = u8::MAX;
 
 pub(crate) struct Arena<'a> {
     keys: &'a [Column],
-    bytes: Memory,
-    /// Where each row begins, and where the last one ends, in units.
-    begins: Words<4>,
+    /// On small pages: see the module on memory.
+    bytes: Vec<u8>,
+    /// Where each row begins, in units.
+    begins: Vec<u32>,
     /// How long rows are, more or less.
     usual: usize,
 }
 
-/// Rows of a batch: which, the first of them, and how many.
-type Run = (u32, usize, usize);
+/// Rows of a batch that are written by one task.
+struct Run {
+    batch: u32,
+    /// The first of them, and how many there are.
+    first: usize,
+    rows: usize,
+    /// The number of the first, and where it begins.
+    row: usize,
+    start: usize,
+    /// Bytes that all of them take at most. What is left stays untouched, so that it takes no memory.
+    room: usize,
+}
 
 /// A group of columns in one batch.
 pub(crate) struct Group<'a>(Vec<(&'a Piece, Option<usize>)>);
@@ -53,51 +61,53 @@ impl<'a> Group<'a> {
     fn nulls(&self) -> usize {
         self.0.len().div_ceil(8)
     }
+
+    /// How many bytes some rows take at most.
+    fn room(&self, first: usize, rows: usize) -> usize {
+        let cells = |(piece, width): &(&Piece, Option<usize>)| match width {
+            Some(width) => width * rows,
+            // One that needs nine bytes for its length has 255 others.
+            None => rows + piece.text_bytes(first..first + rows) * 263 / 255,
+        };
+        self.nulls() * rows + self.0.iter().map(cells).sum::<usize>()
+    }
 }
 
 impl<'a> Arena<'a> {
     pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Result<Self, Error> {
         let groups: Vec<&[Column]> = std::iter::once(keys).chain(groups.iter().copied()).collect();
         let mut runs: Vec<Run> = Vec::new();
+        let (mut row, mut start) = (0, 0);
         for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
-            let firsts = (0..rows.len()).step_by(RUN);
-            runs.extend(firsts.map(|first| (batch, first, RUN.min(rows.len() - first))));
+            for first in (0..rows.len()).step_by(RUN) {
+                let mut run = Run { batch, first, rows: RUN.min(rows.len() - first), row, start, room: 0 };
+                run.room = groups.iter().map(|group| Group::of(group, batch).room(run.first, run.rows)).sum::<usize>();
+                run.room += run.rows * (NUMBER + UNIT);
+                (row, start) = (row + run.rows, start + run.room.next_multiple_of(UNIT));
+                runs.push(run);
+            }
         }
-        let mut begins = Words::zeros(runs.iter().map(|(.., rows)| rows).sum::<usize>() + 1);
-        let (mut rest, mut row, mut tasks) = (begins.view_mut(), 0, Vec::new());
+        if u32::try_from(start / UNIT).is_err() {
+            return Err(Error::TooManyRows { rows: row });
+        }
+        let (mut bytes, mut begins) = (vec![0; start + NEAR], vec![0; row]);
+        let (mut rest, mut rest_of_begins) = (&mut *bytes, &mut *begins);
+        let mut tasks = Vec::new();
         for run in &runs {
-            let (mine, others) = rest.split_at_mut(run.2);
-            rest = others;
-            tasks.push((*run, mine, row));
-            row += run.2;
+            let (mine, others) = rest.split_at_mut(run.room.next_multiple_of(UNIT));
+            let (begins, other_begins) = rest_of_begins.split_at_mut(run.rows);
+            (rest, rest_of_begins) = (others, other_begins);
+            tasks.push((run, mine, begins));
         }
-        // First where each row begins, so that all memory is taken at once and written once.
-        let measured: Vec<usize> =
-            tasks.par_iter_mut().with_max_len(1).map(|(run, begins, _)| measure(&groups, *run, begins)).collect();
-        let end: usize = measured.iter().sum();
-        let Ok(last) = u32::try_from(end / UNIT) else { return Err(Error::TooManyRows { rows: row }) };
-        if let [end, ..] = rest {
-            *end = last.to_le_bytes();
-        }
-        let mut bytes = Memory::zeros(end + NEAR);
-        let (mut rest, mut start) = (&mut *bytes, 0);
-        let mut pieces = Vec::new();
-        for (task, len) in tasks.into_iter().zip(measured) {
-            let (mine, others) = rest.split_at_mut(len);
-            rest = others;
-            pieces.push((task, mine, start));
-            start += len;
-        }
-        type Task<'t> = ((Run, &'t mut [[u8; 4]], usize), &'t mut [u8], usize);
-        let write = |((run, begins, row), bytes, start): Task| encode(&groups, run, row, begins, bytes, start);
-        pieces.into_par_iter().with_max_len(1).for_each(write);
-        Ok(Arena { keys, bytes, begins, usual: (end / row.max(1)).min(256) })
+        let write = |(run, bytes, begins): (&Run, &mut [u8], &mut [u32])| encode(&groups, run, bytes, begins);
+        let written: usize = tasks.into_par_iter().with_max_len(1).map(write).sum();
+        Ok(Arena { keys, bytes, begins, usual: (written / row.max(1)).min(256) })
     }
 
     /// Where a row begins, in units.
     #[inline]
     pub(crate) fn begin(&self, row: usize) -> u32 {
-        u32::from_le_bytes(self.begins.view()[row])
+        self.begins[row]
     }
 
     /// The row that begins there.
@@ -106,16 +116,10 @@ impl<'a> Arena<'a> {
         number(&self.bytes, begin as usize * UNIT)
     }
 
-    /// All cells of a row: equal exactly when the rows are equal in all groups.
-    pub(crate) fn row(&self, row: usize) -> &[u8] {
-        let [begin, end] = [row, row + 1].map(|row| self.begin(row) as usize * UNIT);
-        &self.bytes[begin + NUMBER..end]
-    }
-
-    /// Whether the row that begins there, and another, have the same key.
-    pub(crate) fn same_key(&self, begin: u32, row: usize) -> bool {
-        let (a, b) = (&self.bytes[begin as usize * UNIT + NUMBER..], self.row(row));
-        let end = skip(self.keys, b, 0);
+    /// Whether two rows, by where they begin, have the same key.
+    pub(crate) fn same_key(&self, a: u32, b: u32) -> bool {
+        let [a, b] = [a, b].map(|begin| &self.bytes[begin as usize * UNIT + NUMBER..]);
+        let end = skip(self.keys, b);
         a.get(..end) == b.get(..end)
     }
 }
@@ -125,117 +129,65 @@ fn number(bytes: &[u8], at: usize) -> u32 {
     bytes[at..].first_chunk().map_or(0, |number| u32::from_le_bytes(*number))
 }
 
-/// Where each row of a run begins, from its first on, in units; how many bytes they take.
-fn measure(groups: &[&[Column]], (batch, first, rows): Run, begins: &mut [[u8; 4]]) -> usize {
-    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
-    let nulls: usize = groups.iter().map(Group::nulls).sum();
-    let mut end = 0;
-    for (block, begins) in (0..rows).step_by(BLOCK).zip(begins.chunks_mut(BLOCK)) {
-        let mut lengths = [NUMBER + nulls; BLOCK];
-        let lengths = &mut lengths[..begins.len()];
-        for (piece, width) in groups.iter().flat_map(|group| &group.0) {
-            add_lengths(piece, *width, first + block, lengths);
-        }
-        for (begin, len) in begins.iter_mut().zip(lengths) {
-            // Cut off, if all is too long for 32 bits: that is found when the runs are added up.
-            *begin = ((end / UNIT) as u32).to_le_bytes();
-            end += len.next_multiple_of(UNIT);
-        }
-    }
-    end
-}
-
-/// Writes the rows of a run, and where they begin in all memory. `row`: the number of the first.
-fn encode(
-    groups: &[&[Column]],
-    (batch, first, _): Run,
-    row: usize,
-    begins: &mut [[u8; 4]],
-    bytes: &mut [u8],
-    start: usize,
-) {
-    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, batch)).collect();
-    for (block, begins) in begins.chunks_mut(BLOCK).enumerate() {
-        let mut cursors = [0; BLOCK];
-        let cursors = &mut cursors[..begins.len()];
-        for (at, (cursor, begin)) in cursors.iter_mut().zip(begins).enumerate() {
-            *cursor = u32::from_le_bytes(*begin) as usize * UNIT;
-            *begin = (((start + *cursor) / UNIT) as u32).to_le_bytes();
-            bytes[*cursor..*cursor + NUMBER].copy_from_slice(&((row + block * BLOCK + at) as u32).to_le_bytes());
-            *cursor += NUMBER;
-        }
+/// Writes the rows of a run, one after the other, and where they begin; says how many bytes they take.
+fn encode(groups: &[&[Column]], run: &Run, bytes: &mut [u8], begins: &mut [u32]) -> usize {
+    let groups: Vec<Group> = groups.iter().map(|group| Group::of(group, run.batch)).collect();
+    let mut cursor = 0;
+    for (at, begin) in begins.iter_mut().enumerate() {
+        *begin = ((run.start + cursor) / UNIT) as u32;
+        bytes[cursor..cursor + NUMBER].copy_from_slice(&((run.row + at) as u32).to_le_bytes());
+        cursor += NUMBER;
         for group in &groups {
-            let mut nulls = [0; BLOCK];
-            nulls[..cursors.len()].copy_from_slice(cursors);
-            cursors.iter_mut().for_each(|cursor| *cursor += group.nulls());
-            for (number, (piece, _)) in group.0.iter().enumerate() {
-                write(piece, first + block * BLOCK, number, &nulls, cursors, bytes);
+            let nulls = cursor;
+            cursor += group.nulls();
+            bytes[nulls..cursor].fill(0);
+            for (number, (piece, width)) in group.0.iter().enumerate() {
+                match (piece.bytes(run.first + at), width) {
+                    (None, _) => bytes[nulls + number / 8] |= 1 << (number % 8),
+                    (Some((values, start, end)), Some(_)) => cursor = put(bytes, cursor, values, start, end),
+                    (Some((values, start, end)), None) => {
+                        cursor = put_length(bytes, cursor, end - start);
+                        cursor = put(bytes, cursor, values, start, end);
+                    }
+                }
             }
         }
+        cursor = cursor.next_multiple_of(UNIT);
     }
-}
-
-/// Adds how many bytes the cells of a column take, from row `first` of the batch on.
-#[inline(never)]
-fn add_lengths(piece: &Piece, width: Option<usize>, first: usize, lengths: &mut [usize]) {
-    let prefixed = |len: usize| if len < usize::from(LONG) { len + 1 } else { len + 9 };
-    match (piece, width) {
-        (Piece::Missing, _) => {}
-        (piece, Some(width)) if !piece.may_have_nulls() => lengths.iter_mut().for_each(|len| *len += width),
-        (Piece::Text(offsets, _, None), _) => {
-            let ends = offsets[first..].windows(2);
-            lengths.iter_mut().zip(ends).for_each(|(len, ends)| *len += prefixed((ends[1] - ends[0]) as usize));
-        }
-        (piece, width) => {
-            for (row, len) in lengths.iter_mut().enumerate() {
-                let cell = piece.value(first + row).map(<[u8]>::len);
-                *len += cell.map_or(0, |len| width.unwrap_or_else(|| prefixed(len)));
-            }
-        }
-    }
-}
-
-/// Writes the cells of a column of some rows where their cursors are.
-#[inline(never)]
-fn write(piece: &Piece, first: usize, number: usize, nulls: &[usize], cursors: &mut [usize], bytes: &mut [u8]) {
-    match piece {
-        Piece::Text(offsets, values, None) => cells(number, nulls, cursors, bytes, false, |row| {
-            Some(&values[offsets[first + row] as usize..offsets[first + row + 1] as usize])
-        }),
-        piece => {
-            cells(number, nulls, cursors, bytes, piece.width().is_some(), |row| piece.value(first + row));
-        }
-    }
+    cursor
 }
 
 #[inline(always)]
-fn cells<'v>(
-    number: usize,
-    nulls: &[usize],
-    cursors: &mut [usize],
-    bytes: &mut [u8],
-    fixed: bool,
-    value: impl Fn(usize) -> Option<&'v [u8]>,
-) {
-    for (row, cursor) in cursors.iter_mut().enumerate() {
-        let Some(cell) = value(row) else {
-            bytes[nulls[row] + number / 8] |= 1 << (number % 8);
-            continue;
-        };
-        if !fixed {
-            match u8::try_from(cell.len()) {
-                Ok(len) if len != LONG => bytes[*cursor] = len,
-                _ => {
-                    bytes[*cursor] = LONG;
-                    bytes[*cursor + 1..*cursor + 9].copy_from_slice(&(cell.len() as u64).to_le_bytes());
-                    *cursor += 8;
-                }
-            }
-            *cursor += 1;
+fn put_length(bytes: &mut [u8], at: usize, len: usize) -> usize {
+    match u8::try_from(len) {
+        Ok(len) if len != LONG => {
+            bytes[at] = len;
+            at + 1
         }
-        put(&mut bytes[*cursor..*cursor + cell.len()], cell);
-        *cursor += cell.len();
+        _ => {
+            bytes[at] = LONG;
+            bytes[at + 1..at + 9].copy_from_slice(&(len as u64).to_le_bytes());
+            at + 9
+        }
     }
+}
+
+/// Copies a value; says where it ends. What is behind it may be overwritten: that has not been written yet.
+#[inline(always)]
+fn put(bytes: &mut [u8], at: usize, values: &[u8], start: usize, end: usize) -> usize {
+    let (mut from, mut to) = (start, at);
+    while from < end {
+        let near = values.get(from..).and_then(<[u8]>::first_chunk::<NEAR>);
+        match (near, bytes.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<NEAR>)) {
+            (Some(near), Some(room)) => *room = *near,
+            _ => {
+                bytes[to..at + end - start].copy_from_slice(&values[from..end]);
+                break;
+            }
+        }
+        (from, to) = (from + NEAR, to + NEAR);
+    }
+    at + end - start
 }
 
 /// The length that stands at a position, and where the value begins.
@@ -250,35 +202,11 @@ fn length(bytes: &[u8], at: usize) -> (usize, usize) {
     }
 }
 
-/// Copies without a call where values are short.
-#[inline(always)]
-pub(crate) fn put(to: &mut [u8], from: &[u8]) {
-    let len = from.len();
-    match len {
-        8..=16 => {
-            let (head, tail) = (from.first_chunk::<8>(), from.last_chunk::<8>());
-            if let (Some(head), Some(tail)) = (head, tail) {
-                to[..8].copy_from_slice(head);
-                to[len - 8..len].copy_from_slice(tail);
-            }
-        }
-        4..8 => {
-            let (head, tail) = (from.first_chunk::<4>(), from.last_chunk::<4>());
-            if let (Some(head), Some(tail)) = (head, tail) {
-                to[..4].copy_from_slice(head);
-                to[len - 4..len].copy_from_slice(tail);
-            }
-        }
-        0..4 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
-        _ => to[..len].copy_from_slice(from),
-    }
-}
-
-/// Where a group ends.
-fn skip(group: &[Column], bytes: &[u8], begin: usize) -> usize {
-    let mut next = begin + group.len().div_ceil(8);
+/// Where a group at the beginning ends.
+fn skip(group: &[Column], bytes: &[u8]) -> usize {
+    let mut next = group.len().div_ceil(8);
     for (number, column) in group.iter().enumerate() {
-        if bytes[begin + number / 8] >> (number % 8) & 1 == 0 {
+        if bytes[number / 8] >> (number % 8) & 1 == 0 {
             next = match column.width {
                 Some(width) => next + width,
                 None => {

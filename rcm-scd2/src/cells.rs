@@ -1,6 +1,7 @@
 //! Cells by position: a column over all sources, read as bytes that are equal exactly when the values are.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
@@ -78,22 +79,33 @@ impl Piece {
         })
     }
 
-    /// How many bytes a value has; `None`: that differs, or all are null.
-    #[inline]
-    pub(crate) fn width(&self) -> Option<usize> {
-        match self {
-            Piece::Fixed(width, ..) | Piece::Float(width, ..) => Some(*width),
-            Piece::Bool(..) => Some(1),
-            Piece::Missing | Piece::Text(..) | Piece::LargeText(..) | Piece::View(_) => None,
-        }
-    }
-
     pub(crate) fn may_have_nulls(&self) -> bool {
         match self {
             Piece::Missing => true,
             Piece::Fixed(.., nulls) | Piece::Float(.., nulls) | Piece::Bool(_, nulls) => nulls.is_some(),
             Piece::Text(.., nulls) | Piece::LargeText(.., nulls) => nulls.is_some(),
             Piece::View(array) => array.nulls().is_some(),
+        }
+    }
+
+    /// Bytes of all values of some rows, where these have no width; perhaps more.
+    pub(crate) fn text_bytes(&self, rows: Range<usize>) -> usize {
+        match self {
+            Piece::Text(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
+            Piece::LargeText(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
+            _ => rows.filter_map(|row| self.value(row)).map(<[u8]>::len).sum(),
+        }
+    }
+
+    /// Where a value begins and ends, and in what bytes; `None`: null.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, row: usize) -> Option<(&[u8], usize, usize)> {
+        match self {
+            Piece::Fixed(width, bytes, None) => Some((bytes, row * width, (row + 1) * width)),
+            Piece::Text(offsets, bytes, nulls) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
+                Some((bytes, offsets[row] as usize, offsets[row + 1] as usize))
+            }
+            piece => piece.value(row).map(|value| (value, 0, value.len())),
         }
     }
 

@@ -10,7 +10,6 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 
 use crate::Error;
-use crate::arena::put;
 use crate::cells::{At, Column};
 
 /// Cells that are copied together: their misses overlap, and they stay in the nearest cache until all are copied.
@@ -112,6 +111,30 @@ impl<'a, R: Iterator<Item = At>> Cells<'a, R> {
         // Room that was taken in advance is given back.
         values.shrink_to_fit();
         values
+    }
+}
+
+/// Copies without a call where values are short.
+#[inline(always)]
+fn put(to: &mut [u8], from: &[u8]) {
+    let len = from.len();
+    match len {
+        8..=16 => {
+            let (head, tail) = (from.first_chunk::<8>(), from.last_chunk::<8>());
+            if let (Some(head), Some(tail)) = (head, tail) {
+                to[..8].copy_from_slice(head);
+                to[len - 8..len].copy_from_slice(tail);
+            }
+        }
+        4..8 => {
+            let (head, tail) = (from.first_chunk::<4>(), from.last_chunk::<4>());
+            if let (Some(head), Some(tail)) = (head, tail) {
+                to[..4].copy_from_slice(head);
+                to[len - 4..len].copy_from_slice(tail);
+            }
+        }
+        0..4 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+        _ => to[..len].copy_from_slice(from),
     }
 }
 

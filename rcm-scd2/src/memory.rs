@@ -1,7 +1,7 @@
-//! Large pieces of memory that start as zeros.
-//!
-//! Fresh memory costs a page fault for every 4 KiB; with pages of 2 MiB, where the system has them, it costs hardly any,
-//! and looking things up at random misses fewer entries of the page table.
+//! Large pieces of memory that start as zeros, for what is looked up at random: with pages of 2 MiB, where the system has
+//! them, that misses fewer entries of the page table. What is written once and read seldom lies on small pages: a host
+//! that takes free memory back from its guests (free page reporting) takes large pieces of it, and to get one again then
+//! costs five times as much a byte as pages of 4 KiB, of which some have just been freed.
 
 use std::ops::{Deref, DerefMut};
 
@@ -10,13 +10,13 @@ use memmap2::MmapMut;
 /// Below this many bytes the allocator does as well.
 const LARGE: usize = 4 << 20;
 
-pub(crate) enum Memory {
+enum Memory {
     Heap(Vec<u8>),
     Pages(MmapMut),
 }
 
 impl Memory {
-    pub(crate) fn zeros(len: usize) -> Self {
+    fn zeros(len: usize) -> Self {
         let pages = if len >= LARGE { MmapMut::map_anon(len).ok() } else { None };
         match pages {
             Some(pages) => {
@@ -50,19 +50,19 @@ impl DerefMut for Memory {
     }
 }
 
-/// Numbers of `N` bytes in large memory.
-pub(crate) struct Words<const N: usize>(Memory);
+/// Numbers of 64 bits in large memory.
+pub(crate) struct Words(Memory);
 
-impl<const N: usize> Words<N> {
+impl Words {
     pub(crate) fn zeros(len: usize) -> Self {
-        Words(Memory::zeros(N * len))
+        Words(Memory::zeros(size_of::<u64>() * len))
     }
 
-    pub(crate) fn view(&self) -> &[[u8; N]] {
+    pub(crate) fn view(&self) -> &[[u8; 8]] {
         self.0.as_chunks().0
     }
 
-    pub(crate) fn view_mut(&mut self) -> &mut [[u8; N]] {
+    pub(crate) fn view_mut(&mut self) -> &mut [[u8; 8]] {
         self.0.as_chunks_mut().0
     }
 }

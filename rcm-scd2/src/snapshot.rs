@@ -96,7 +96,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let space = space(state, load)?;
     let snapshot = Snapshot::of(spec, &space, load.as_of, Incoming::read(spec, &space, LOAD)?)?;
     let withheld = space.section(WITHHELD);
-    let groups = Groups::of(&snapshot, withheld)?;
+    let (groups, index) = Groups::of(&snapshot, withheld)?;
     let is_scope = |key: &&Column| spec.scope().contains(&key.name);
     let scope_columns: Vec<Column> = snapshot.keys.iter().filter(is_scope).cloned().collect();
     let sections = [snapshot.history, snapshot.load, withheld, space.section(COMPLETE), space.section(OLD)];
@@ -114,7 +114,9 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let everything = everything.then(|| ledger.meet_everything(load.as_of, late)).transpose();
     let everything = everything.map_err(|latest| refused((None, latest)))?;
 
-    let mut probed = snapshot.probe(&groups.index, &scopes, &parts)?;
+    let mut probed = snapshot.probe(&index, &scopes, &parts)?;
+    // What is large and no longer needed goes first: fresh memory costs more than what was just given back.
+    drop(index);
     let (mut edits, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed)?;
     snapshot.end_absent(&probed, &mut edits)?;
     if parts.iter().any(|(_, met)| *met == Some(Disposition::Spliced)) {
@@ -131,13 +133,10 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
         )?;
     }
     let reports = snapshot.reports(&scopes, &parts, &probed, tally.ended)?;
-    // What is large and no longer needed goes first: fresh memory costs more than what was just given back.
-    let Groups { index, refused, .. } = groups;
-    drop(index);
     let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
     let patch = ledger.patch(spec, &scopes, load.as_of, &parts, everything)?;
     let Edits { closes, withdrawals, .. } = edits;
-    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, refused);
+    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, groups.refused);
     let counts = Counts {
         ignored: tally.ignored,
         clamped: tally.clamped,
@@ -215,6 +214,12 @@ impl<'a> Snapshot<'a> {
 
     pub(crate) fn is_tracked(&self, column: &Column) -> bool {
         self.spec.columns_by(Rule::Track).any(|name| *name == column.name)
+    }
+
+    /// Whether two rows of the load say the same of their key.
+    pub(crate) fn same_cells(&self, a: At, b: At) -> bool {
+        let groups = [&self.tracked, &self.latest, &self.all_versions, &self.rest];
+        groups.into_iter().flatten().all(|column| column.equal(a, b))
     }
 
     /// A batch for the ledger, without rows.

@@ -19,7 +19,12 @@ pub(crate) struct Section<'a> {
     first: usize,
     /// Position of the first row of each batch, and the number of rows.
     starts: Vec<usize>,
+    /// The batch of every [`STRIDE`]th row.
+    hints: Vec<u32>,
 }
+
+/// One hint for so many rows: few enough hints that they stay in a near cache.
+const STRIDE: usize = 1024;
 
 /// Sections, in the order in which they were given.
 #[derive(Debug)]
@@ -29,11 +34,13 @@ impl<'a> Space<'a> {
     pub(crate) fn new(sections: &[(&'static str, &'a [RecordBatch])]) -> Result<Self, Error> {
         let (mut first, mut rows) = (0, 0);
         let section = |(place, batches): &(&'static str, &'a [RecordBatch])| {
-            let mut starts = vec![0];
-            for batch in *batches {
-                starts.push(starts[starts.len() - 1] + batch.num_rows());
+            let (mut starts, mut hints) = (vec![0], Vec::new());
+            for (number, batch) in batches.iter().enumerate() {
+                let end = starts[number] + batch.num_rows();
+                starts.push(end);
+                hints.resize(end.div_ceil(STRIDE), number as u32);
             }
-            let section = Section { place, batches, first, starts };
+            let section = Section { place, batches, first, starts, hints };
             first += batches.len();
             rows += section.rows();
             section
@@ -102,8 +109,11 @@ impl<'a> Section<'a> {
 
     /// The place of a row by its position in the section.
     pub(crate) fn at(&self, position: usize) -> At {
+        let mut batch = self.hints[position / STRIDE] as usize;
         // Batches without rows start where the next one does.
-        let batch = self.starts.partition_point(|start| *start <= position) - 1;
+        while self.starts[batch + 1] <= position {
+            batch += 1;
+        }
         At { batch: (self.first + batch) as u32, row: (position - self.starts[batch]) as u32 }
     }
 

@@ -142,9 +142,14 @@ impl<'a> Digested<'a> {
             cells.fill(hash::bytes(0, column.name.as_bytes()));
             hash::column(column, batch, first, cells);
             let valued = number >= self.identity.len() && !rows.deletes.is_empty();
-            for at in (0..digests.len()).filter(|at| !valued || !rows.is_delete(start + at)) {
-                low[at] = low[at].wrapping_add(cells[at]);
-                high[at] = high[at].rotate_left(7) ^ cells[at];
+            let add = |((low, high), cell): ((&mut u64, &mut u64), &u64)| {
+                *low = low.wrapping_add(*cell);
+                *high = high.rotate_left(7) ^ cell;
+            };
+            let lanes = low.iter_mut().zip(&mut *high).zip(&*cells);
+            match valued {
+                true => lanes.enumerate().filter(|(at, _)| !rows.is_delete(start + at)).for_each(|(_, lane)| add(lane)),
+                false => lanes.for_each(add),
             }
         }
         for (at, digest) in digests.iter_mut().enumerate() {

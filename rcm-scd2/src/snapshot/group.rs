@@ -20,8 +20,7 @@ pub(crate) enum Standing {
 }
 
 /// Rows of the load, then withheld rows, by key.
-pub(crate) struct Groups<'a> {
-    pub(crate) index: Index<'a>,
+pub(crate) struct Groups {
     pub(crate) standing: Vec<Standing>,
     /// The row that counts, where that is not the first of its key.
     chosen: HashMap<u32, u32>,
@@ -30,8 +29,9 @@ pub(crate) struct Groups<'a> {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-impl<'a> Groups<'a> {
-    pub(crate) fn of(snapshot: &'a Snapshot, withheld: &Section) -> Result<Self, Error> {
+impl Groups {
+    /// Also the index of the rows.
+    pub(crate) fn of<'a>(snapshot: &'a Snapshot, withheld: &Section) -> Result<(Self, Index<'a>), Error> {
         let load = snapshot.load;
         let count = load.rows();
         let mut refused = Vec::new();
@@ -46,12 +46,12 @@ impl<'a> Groups<'a> {
             standing[count + row] = if unknown { Standing::Stands } else { Standing::Held };
         }
         let probes = snapshot.history.rows();
-        let groups = [&snapshot.tracked[..], &snapshot.latest, &snapshot.all_versions, &snapshot.rest];
+        let groups = [&snapshot.tracked[..], &snapshot.latest, &snapshot.all_versions];
         let wanted = |row: usize| standing[row] != Standing::Stands;
-        let index = Index::build(&snapshot.keys, &groups, &[load, withheld], probes, &wanted)?;
+        let mut index = Index::build(&snapshot.keys, &groups, &[load, withheld], probes, &wanted)?;
         let outcomes = vec![Outcome::NoOp; count];
-        let mut groups = Groups { index, standing, chosen: HashMap::new(), refused, outcomes };
-        let duplicates = std::mem::take(&mut groups.index.duplicates);
+        let mut groups = Groups { standing, chosen: HashMap::new(), refused, outcomes };
+        let duplicates = std::mem::take(&mut index.duplicates);
         for same in duplicates.chunk_by(|a, b| a.0 == b.0) {
             let rows: Vec<usize> =
                 std::iter::once(same[0].0).chain(same.iter().map(|(_, row)| *row)).map(|row| row as usize).collect();
@@ -65,7 +65,7 @@ impl<'a> Groups<'a> {
             let keys = incoming::keys_of(&snapshot.keys, load, &groups.refused)?;
             return Err(Error::BadRows { rows: groups.refused, keys });
         }
-        Ok(groups)
+        Ok((groups, index))
     }
 
     /// Decides between the rows of one key, of which there are several.
@@ -77,11 +77,9 @@ impl<'a> Groups<'a> {
         let held = withheld || good.len() < rows.len();
         rows[1..].iter().for_each(|row| self.standing[*row] = Standing::Stands);
 
-        let sequence = |row: usize| snapshot.load.at(row);
-        let moved = |row: &usize| {
-            snapshot.sequence.as_ref().is_some_and(|column| !column.equal(sequence(*row), sequence(good[0])))
-        };
-        let same = |row: &usize| self.index.arena.row(*row) == self.index.arena.row(good[0]);
+        let at = |row: usize| snapshot.load.at(row);
+        let moved = |row: &usize| snapshot.sequence.as_ref().is_some_and(|column| !column.equal(at(*row), at(good[0])));
+        let same = |row: &usize| snapshot.same_cells(at(*row), at(good[0]));
         let delete = good.iter().copied().find(|row| snapshot.rows.is_delete(*row));
         let conflict = !withheld && (good.iter().any(moved) || delete.is_none() && !good.iter().all(same));
         let counts = delete.or(good.first().copied());

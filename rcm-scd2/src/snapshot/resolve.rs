@@ -18,6 +18,8 @@ use crate::{Close, Detect, Disposition, Error, InitialValidFrom, Mode, Outcome};
 
 /// Rows that one task resolves.
 const ROWS: usize = 1 << 15;
+/// Rows that are looked up together before any is resolved.
+const BLOCK: usize = 1024;
 
 /// What became of the rows of the load.
 #[derive(Default)]
@@ -54,26 +56,30 @@ impl Snapshot<'_> {
             let mut closed = &probed.closed[probed.closed.partition_point(|(rep, _)| (*rep as usize) < rows.start)..];
             // Where nothing but values counts, an equal row needs no second look.
             let same_is_no_op = self.sequence.is_none() && self.rows.deletes.is_empty();
-            for rep in rows.clone() {
-                let has_closed = closed.first().is_some_and(|(other, _)| *other as usize == rep);
-                if same_is_no_op && !has_closed && probed.is_unchanged(rep) {
-                    continue;
+            let row = |(position, differs)| (self.intervals.row(self.history.at(position)), differs);
+            let mut due = Vec::with_capacity(BLOCK);
+            for block in rows.clone().step_by(BLOCK).map(|first| first..rows.end.min(first + BLOCK)) {
+                // One step for all, then the next: rows of history lie at random, and their misses overlap.
+                for rep in block {
+                    let mine;
+                    (mine, closed) =
+                        closed.split_at(closed.iter().take_while(|(other, _)| *other as usize == rep).count());
+                    if same_is_no_op && mine.is_empty() && probed.is_unchanged(rep)
+                        || groups.standing[rep] != Standing::Counts
+                        || parts[scope_of(self.load.at(rep)) as usize].1 != Some(Disposition::Applied)
+                    {
+                        continue;
+                    }
+                    due.push((rep, Past { closed: mine, current: probed.current(rep).map(row) }));
                 }
-                let mine;
-                (mine, closed) = closed.split_at(closed.iter().take_while(|(other, _)| *other as usize == rep).count());
-                if groups.standing[rep] != Standing::Counts
-                    || parts[scope_of(self.load.at(rep)) as usize].1 != Some(Disposition::Applied)
-                {
-                    continue;
-                }
-                let row = |(position, differs)| (self.intervals.row(self.history.at(position)), differs);
-                let past = Past { closed: mine, current: probed.current(rep).map(row) };
-                let counting = groups.counting(rep);
-                let outcome = self.key(counting, &past, &mut edits, &mut tally)?;
-                // The row that counts may be one of another task's: outcomes are put in place afterwards.
-                match counting == rep {
-                    true => tally.outcomes[rep - rows.start] = outcome,
-                    false => tally.elsewhere.push((counting, outcome)),
+                for (rep, past) in due.drain(..) {
+                    let counting = groups.counting(rep);
+                    let outcome = self.key(counting, &past, &mut edits, &mut tally)?;
+                    // The row that counts may be one of another task's: outcomes are put in place afterwards.
+                    match counting == rep {
+                        true => tally.outcomes[rep - rows.start] = outcome,
+                        false => tally.elsewhere.push((counting, outcome)),
+                    }
                 }
             }
             Ok::<_, Error>((edits, tally))

@@ -1,0 +1,168 @@
+//! Where a key lies, by its hash.
+
+use rayon::prelude::*;
+
+use super::BLOCK;
+use crate::arena::Arena;
+use crate::memory::Words;
+
+/// Keys by their hash: slots, which have 32 bits of the hash and where the row begins more 1; before them, perhaps, a
+/// filter, three bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash- and Space-Efficient
+/// Bloom Filters, 2007). Both are cut into parts by the upper bits of the hash, so that each can be filled by a thread.
+pub(super) struct Table {
+    words: Words,
+    /// Words of the filter.
+    filter: usize,
+    /// Slots of a part.
+    slots: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) filter: &'a [[u8; 8]],
+    slots: &'a [[u8; 8]],
+    /// Slots of a part, less 1.
+    mask: usize,
+}
+
+impl Table {
+    /// Also the rows that repeat a key: the first row that has it, and they.
+    pub(super) fn of(
+        hashes: &[u64],
+        filtered: bool,
+        arena: &Arena,
+        wanted: &(dyn Fn(usize) -> bool + Sync),
+    ) -> (Self, Vec<(u32, u32)>) {
+        // A part a thread, and none that is not worth a task.
+        let parts = rayon::current_num_threads().min(hashes.len() / 8192).next_power_of_two().clamp(1, 64);
+        let count = |part: usize| hashes.iter().filter(|hash| place(**hash, parts) == part).count();
+        let most = (0..parts).into_par_iter().map(count).max().unwrap_or_default();
+        // At most half full, so that a walk ends soon.
+        let slots = (2 * most + 2).next_power_of_two();
+        let filter = if filtered { (most / 8 + 1).next_power_of_two() } else { 0 };
+        let mut words = Words::zeros(parts * (filter + slots));
+        let (filters, tables) = words.view_mut().split_at_mut(parts * filter);
+        let filters: Vec<&mut [[u8; 8]]> = match filter {
+            0 => (0..parts).map(|_| [].as_mut_slice()).collect(),
+            filter => filters.chunks_mut(filter).collect(),
+        };
+        let part = |(number, (filter, slots))| Part { number, parts, filter, slots };
+        let each: Vec<Part> = filters.into_iter().zip(tables.chunks_mut(slots)).enumerate().map(part).collect();
+        let duplicates: Vec<Vec<(u32, u32)>> =
+            each.into_par_iter().map(|part| part.fill(hashes, arena, wanted)).collect();
+        (Table { words, filter: parts * filter, slots }, duplicates.concat())
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        let (filter, slots) = self.words.view().split_at(self.filter);
+        View { filter, slots, mask: self.slots - 1 }
+    }
+}
+
+/// One of the parts of a table while it is filled.
+struct Part<'a> {
+    number: usize,
+    parts: usize,
+    filter: &'a mut [[u8; 8]],
+    slots: &'a mut [[u8; 8]],
+}
+
+impl Part<'_> {
+    /// Takes up its rows: those that repeat a key, each behind the first row that has it.
+    fn fill(self, hashes: &[u64], arena: &Arena, wanted: &(dyn Fn(usize) -> bool + Sync)) -> Vec<(u32, u32)> {
+        let Part { number, parts, filter, slots: table } = self;
+        let words = filter.len();
+        let mut duplicates = Vec::new();
+        let mask = table.len() - 1;
+        let start = |hash: u64| place(hash, parts * (mask + 1)) & mask;
+        let mut room = [(0, 0); BLOCK];
+        for (block, first) in hashes.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+            // Without a branch: of which part a row is, is as good as random.
+            let mut count = 0;
+            for (at, hash) in block.iter().enumerate() {
+                room[count % BLOCK] = (first + at, *hash);
+                count += usize::from(place(*hash, parts) == number);
+            }
+            let block = &room[..count];
+            // All misses at once.
+            std::hint::black_box(block.iter().fold(0, |all, (_, hash)| all ^ table[start(*hash)][0]));
+            for (row, hash) in block.iter().filter(|(row, _)| wanted(*row)) {
+                let mut place = start(*hash);
+                loop {
+                    let slot = u64::from_le_bytes(table[place]);
+                    if slot == 0 {
+                        table[place] = (hash << 32 | (u64::from(arena.begin(*row)) + 1)).to_le_bytes();
+                        break;
+                    }
+                    if has_tag(slot, *hash) && arena.same_key(begin_of(slot), arena.begin(*row)) {
+                        duplicates.push((arena.row_at(begin_of(slot)), *row as u32));
+                        break;
+                    }
+                    place = (place + 1) & mask;
+                }
+            }
+            for (_, hash) in block.iter().filter(|_| words > 0) {
+                let word = &mut filter[self::place(*hash, parts * words) & (words - 1)];
+                *word = (u64::from_le_bytes(*word) | bits(*hash)).to_le_bytes();
+            }
+        }
+        duplicates
+    }
+}
+
+impl View<'_> {
+    #[inline]
+    pub(super) fn place(&self, hash: u64) -> usize {
+        place(hash, self.slots.len())
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, place: usize) -> u64 {
+        u64::from_le_bytes(self.slots[place])
+    }
+
+    /// The place after another, in the same part.
+    #[inline]
+    pub(super) fn next(&self, place: usize) -> usize {
+        place & !self.mask | (place + 1) & self.mask
+    }
+
+    #[inline]
+    pub(super) fn word(&self, hash: u64) -> u64 {
+        u64::from_le_bytes(self.filter[place(hash, self.filter.len())])
+    }
+
+    /// The next row whose key may have the hash: the place of its slot, and where it begins.
+    #[inline]
+    pub(super) fn walk(&self, mut place: usize, hash: u64) -> Option<(usize, u32)> {
+        loop {
+            match self.slot(place) {
+                0 => return None,
+                slot if has_tag(slot, hash) => return Some((place, begin_of(slot))),
+                _ => place = self.next(place),
+            }
+        }
+    }
+}
+
+/// Where a hash belongs among so many places, a power of two: its upper bits.
+#[inline]
+fn place(hash: u64, places: usize) -> usize {
+    (hash >> 1 >> (63 - places.trailing_zeros())) as usize
+}
+
+/// Whether a slot has the lower bits of a hash.
+#[inline]
+pub(super) fn has_tag(slot: u64, hash: u64) -> bool {
+    slot >> 32 == hash & u64::from(u32::MAX)
+}
+
+#[inline]
+pub(super) fn begin_of(slot: u64) -> u32 {
+    slot as u32 - 1
+}
+
+#[inline]
+pub(super) fn bits(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
+}
