@@ -79,23 +79,21 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The row with the key of a row of a batch, behind the slot of another row that has not.
+    /// The row with the key of a row of a batch, where another has the same 32 bits of its hash.
     #[cold]
-    fn behind(&self, hash: u64, other: u32, keys: &Group, row: u32) -> Option<Pair> {
+    fn among(&self, hash: u64, keys: &Group, row: u32) -> Option<Pair> {
         let table = self.table.view();
-        let other = self.arena.begin(other as usize);
-        let mut place = table.place(hash);
-        while begin_of(table.slot(place)) != other {
-            place = table.next(place);
-        }
-        while let Some((next, begin)) = table.walk(table.next(place), hash) {
+        let place = table.place(hash);
+        let slot = table.slot(place);
+        let mut next = if has_tag(slot, hash) { Some((place, begin_of(slot))) } else { table.walk(place, hash) };
+        while let Some((place, begin)) = next {
             let mut pair = [Pair::new(row, begin)];
             self.arena.fetch(&mut pair);
             self.arena.compare(keys, &mut pair);
             if pair[0].equal {
                 return Some(pair[0]);
             }
-            place = next;
+            next = table.walk(place, hash);
         }
         None
     }
@@ -181,17 +179,16 @@ impl Prober<'_> {
                 0 => None,
                 slot if has_tag(slot, hash) => Some(begin_of(slot)),
                 // Another key has its place: it may be further on.
-                _ => table.walk(table.next(table.place(hash)), hash).map(|(_, begin)| begin),
+                _ => table.walk(table.place(hash), hash).map(|(_, begin)| begin),
             };
             pairs.extend(found.map(|begin| Pair::new(first as u32 + at, begin)));
         }
         index.arena.fetch(pairs);
         index.arena.compare(keys, pairs);
         if pairs.iter().any(|pair| !pair.equal) {
-            // Different keys with the same 32 bits of their hashes.
             for pair in pairs.iter_mut().filter(|pair| !pair.equal) {
                 let hash = hashes[pair.row as usize - first];
-                *pair = index.behind(hash, pair.rep, keys, pair.row).unwrap_or(*pair);
+                *pair = index.among(hash, keys, pair.row).unwrap_or(*pair);
             }
             pairs.retain(|pair| pair.equal);
         }

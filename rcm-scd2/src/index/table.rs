@@ -21,8 +21,9 @@ pub(super) struct Table {
 pub(super) struct View<'a> {
     pub(super) filter: &'a [[u8; 8]],
     slots: &'a [[u8; 8]],
-    /// Slots of a part, less 1.
-    mask: usize,
+    /// Slots of a part, and how many parts there are.
+    part: usize,
+    parts: usize,
 }
 
 impl Table {
@@ -34,12 +35,12 @@ impl Table {
         wanted: &(dyn Fn(usize) -> bool + Sync),
     ) -> (Self, Vec<(u32, u32)>) {
         // A part a thread, and none that is not worth a task.
-        let parts = rayon::current_num_threads().min(hashes.len() / 8192).next_power_of_two().clamp(1, 64);
+        let parts = rayon::current_num_threads().min(hashes.len() / 8192).clamp(1, 64);
         let count = |part: usize| hashes.iter().filter(|hash| place(**hash, parts) == part).count();
         let most = (0..parts).into_par_iter().map(count).max().unwrap_or_default();
-        // At most half full, so that a walk ends soon.
-        let slots = (2 * most + 2).next_power_of_two();
-        let filter = if filtered { (most / 8 + 1).next_power_of_two() } else { 0 };
+        // Three fifths full at most, so that a walk ends soon.
+        let slots = most * 5 / 3 + 2;
+        let filter = if filtered { most / 8 + 1 } else { 0 };
         let mut words = Words::zeros(parts * (filter + slots));
         let (filters, tables) = words.view_mut().split_at_mut(parts * filter);
         let filters: Vec<&mut [[u8; 8]]> = match filter {
@@ -55,7 +56,7 @@ impl Table {
 
     pub(super) fn view(&self) -> View<'_> {
         let (filter, slots) = self.words.view().split_at(self.filter);
-        View { filter, slots, mask: self.slots - 1 }
+        View { filter, slots, part: self.slots, parts: slots.len() / self.slots }
     }
 }
 
@@ -71,10 +72,9 @@ impl Part<'_> {
     /// Takes up its rows: those that repeat a key, each behind the first row that has it.
     fn fill(self, hashes: &[u64], arena: &Arena, wanted: &(dyn Fn(usize) -> bool + Sync)) -> Vec<(u32, u32)> {
         let Part { number, parts, filter, slots: table } = self;
-        let words = filter.len();
+        let (slots, words) = (table.len(), filter.len());
         let mut duplicates = Vec::new();
-        let mask = table.len() - 1;
-        let start = |hash: u64| place(hash, parts * (mask + 1)) & mask;
+        let start = |hash: u64| place(hash, parts * slots) - number * slots;
         let mut room = [(0, 0); BLOCK];
         for (block, first) in hashes.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
             // Without a branch: of which part a row is, is as good as random.
@@ -98,11 +98,11 @@ impl Part<'_> {
                         duplicates.push((arena.row_at(begin_of(slot)), *row as u32));
                         break;
                     }
-                    place = (place + 1) & mask;
+                    place = if place + 1 == slots { 0 } else { place + 1 };
                 }
             }
             for (_, hash) in block.iter().filter(|_| words > 0) {
-                let word = &mut filter[self::place(*hash, parts * words) & (words - 1)];
+                let word = &mut filter[self::place(*hash, parts * words) - number * words];
                 *word = (u64::from_le_bytes(*word) | bits(*hash)).to_le_bytes();
             }
         }
@@ -121,34 +121,31 @@ impl View<'_> {
         u64::from_le_bytes(self.slots[place])
     }
 
-    /// The place after another, in the same part.
-    #[inline]
-    pub(super) fn next(&self, place: usize) -> usize {
-        place & !self.mask | (place + 1) & self.mask
-    }
-
     #[inline]
     pub(super) fn word(&self, hash: u64) -> u64 {
         u64::from_le_bytes(self.filter[place(hash, self.filter.len())])
     }
 
-    /// The next row whose key may have the hash: the place of its slot, and where it begins.
+    /// The next row whose key may have the hash, behind a place: the place of its slot, and where it begins.
     #[inline]
     pub(super) fn walk(&self, mut place: usize, hash: u64) -> Option<(usize, u32)> {
+        let first = self::place(hash, self.parts) * self.part;
         loop {
+            place = if place + 1 == first + self.part { first } else { place + 1 };
             match self.slot(place) {
                 0 => return None,
                 slot if has_tag(slot, hash) => return Some((place, begin_of(slot))),
-                _ => place = self.next(place),
+                _ => {}
             }
         }
     }
 }
 
-/// Where a hash belongs among so many places, a power of two: its upper bits.
+/// Where a hash belongs among so many places: its upper bits say so (Lemire, Fast Random Integer Generation in an Interval,
+/// 2019). Among the places of several parts, one after the other, that is in the part where it belongs among the parts.
 #[inline]
-fn place(hash: u64, places: usize) -> usize {
-    (hash >> 1 >> (63 - places.trailing_zeros())) as usize
+pub(super) fn place(hash: u64, places: usize) -> usize {
+    ((u128::from(hash) * places as u128) >> 64) as usize
 }
 
 /// Whether a slot has the lower bits of a hash.

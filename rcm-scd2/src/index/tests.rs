@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 
+use super::table::place;
 use super::*;
 use crate::space::Space;
 
-/// Two numbers with the same 32 bits of their hash and the same place in a table of 8 slots.
+/// Two numbers with the same 32 bits of their hash and, among so few rows, the same place.
 fn alike() -> [i64; 2] {
     // Numbers that follow each other have hashes that differ: these look random.
     let keys = (0..1_000_000).map(|number| hash::word(1, number));
-    let mut hashes: Vec<(u64, i64)> =
-        keys.map(|key| (hash::word(SEED, key) & !(0x1fff_ffff << 32), key as i64)).collect();
+    // Tables of two and of three rows have 5 and 7 slots.
+    let alike = |hash: u64| (hash as u32, place(hash, 5), place(hash, 7));
+    let mut hashes: Vec<_> = keys.map(|key| (alike(hash::word(SEED, key)), key as i64)).collect();
     hashes.sort_unstable();
     let pair = hashes.windows(2).find(|pair| pair[0].0 == pair[1].0).expect("some of so many agree");
     [pair[0].1, pair[1].1]
