@@ -10,6 +10,8 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::cells::{Column, Piece};
+use crate::gather;
+use crate::memory::Memory;
 use crate::space::Section;
 
 /// Rows that one task writes.
@@ -18,15 +20,14 @@ const RUN: usize = 1 << 14;
 const UNIT: usize = 8;
 /// Bytes of the number of a row.
 const NUMBER: usize = 4;
-/// Bytes that are read or written at once where values are short: as many lie behind the last row.
+/// Bytes that are read or written at once where values are short: so many to be read lie behind the last row.
 const NEAR: usize = 16;
 /// A length in one byte, or this and eight bytes.
 const LONG: u8 = u8::MAX;
 
 pub(crate) struct Arena<'a> {
     keys: &'a [Column],
-    /// On small pages: see the module on memory.
-    bytes: Vec<u8>,
+    bytes: Memory,
     /// Where each row begins, in units.
     begins: Vec<u32>,
     /// How long rows are, more or less.
@@ -42,7 +43,7 @@ struct Run {
     /// The number of the first, and where it begins.
     row: usize,
     start: usize,
-    /// Bytes that all of them take at most. What is left stays untouched, so that it takes no memory.
+    /// Bytes that all of them take at most.
     room: usize,
 }
 
@@ -65,7 +66,7 @@ impl<'a> Group<'a> {
     /// How many bytes some rows take at most.
     fn room(&self, first: usize, rows: usize) -> usize {
         let cells = |(piece, width): &(&Piece, Option<usize>)| match width {
-            Some(width) => width * rows,
+            Some(width) => width * piece.count(first..first + rows),
             // One that needs nine bytes for its length has 255 others.
             None => rows + piece.text_bytes(first..first + rows) * 263 / 255,
         };
@@ -77,24 +78,30 @@ impl<'a> Arena<'a> {
     pub(crate) fn of(keys: &'a [Column], groups: &[&'a [Column]], sections: &[&Section]) -> Result<Self, Error> {
         let groups: Vec<&[Column]> = std::iter::once(keys).chain(groups.iter().copied()).collect();
         let mut runs: Vec<Run> = Vec::new();
-        let (mut row, mut start) = (0, 0);
+        let mut row = 0;
         for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
             for first in (0..rows.len()).step_by(RUN) {
-                let mut run = Run { batch, first, rows: RUN.min(rows.len() - first), row, start, room: 0 };
-                run.room = groups.iter().map(|group| Group::of(group, batch).room(run.first, run.rows)).sum::<usize>();
-                run.room += run.rows * (NUMBER + UNIT);
-                (row, start) = (row + run.rows, start + run.room.next_multiple_of(UNIT));
-                runs.push(run);
+                let rows = RUN.min(rows.len() - first);
+                runs.push(Run { batch, first, rows, row, start: 0, room: 0 });
+                row += rows;
             }
+        }
+        runs.par_iter_mut().with_max_len(1).for_each(|run| {
+            let room = groups.iter().map(|group| Group::of(group, run.batch).room(run.first, run.rows));
+            run.room = (room.sum::<usize>() + run.rows * (NUMBER + UNIT)).next_multiple_of(UNIT);
+        });
+        let mut start = 0;
+        for run in &mut runs {
+            (run.start, start) = (start, start + run.room);
         }
         if u32::try_from(start / UNIT).is_err() {
             return Err(Error::TooManyRows { rows: row });
         }
-        let (mut bytes, mut begins) = (vec![0; start + NEAR], vec![0; row]);
+        let (mut bytes, mut begins) = (Memory::zeros(start + NEAR), vec![0; row]);
         let (mut rest, mut rest_of_begins) = (&mut *bytes, &mut *begins);
         let mut tasks = Vec::new();
         for run in &runs {
-            let (mine, others) = rest.split_at_mut(run.room.next_multiple_of(UNIT));
+            let (mine, others) = rest.split_at_mut(run.room);
             let (begins, other_begins) = rest_of_begins.split_at_mut(run.rows);
             (rest, rest_of_begins) = (others, other_begins);
             tasks.push((run, mine, begins));
@@ -181,7 +188,7 @@ fn put(bytes: &mut [u8], at: usize, values: &[u8], start: usize, end: usize) -> 
         match (near, bytes.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<NEAR>)) {
             (Some(near), Some(room)) => *room = *near,
             _ => {
-                bytes[to..at + end - start].copy_from_slice(&values[from..end]);
+                gather::put(&mut bytes[to..at + end - start], &values[from..end]);
                 break;
             }
         }

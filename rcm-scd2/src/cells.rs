@@ -88,9 +88,21 @@ impl Piece {
         }
     }
 
+    /// How many of some rows have a value.
+    pub(crate) fn count(&self, rows: Range<usize>) -> usize {
+        let nulls = match self {
+            Piece::Missing => return 0,
+            Piece::Fixed(.., nulls) | Piece::Float(.., nulls) | Piece::Bool(_, nulls) => nulls.as_ref(),
+            Piece::Text(.., nulls) | Piece::LargeText(.., nulls) => nulls.as_ref(),
+            Piece::View(array) => array.nulls(),
+        };
+        rows.len() - nulls.map_or(0, |nulls| nulls.slice(rows.start, rows.len()).null_count())
+    }
+
     /// Bytes of all values of some rows, where these have no width; perhaps more.
     pub(crate) fn text_bytes(&self, rows: Range<usize>) -> usize {
         match self {
+            Piece::Missing => 0,
             Piece::Text(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
             Piece::LargeText(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
             _ => rows.filter_map(|row| self.value(row)).map(<[u8]>::len).sum(),
@@ -100,10 +112,14 @@ impl Piece {
     /// Where a value begins and ends, and in what bytes; `None`: null.
     #[inline(always)]
     pub(crate) fn bytes(&self, row: usize) -> Option<(&[u8], usize, usize)> {
+        let valid = |nulls: &Option<NullBuffer>| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         match self {
-            Piece::Fixed(width, bytes, None) => Some((bytes, row * width, (row + 1) * width)),
-            Piece::Text(offsets, bytes, nulls) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
-                Some((bytes, offsets[row] as usize, offsets[row + 1] as usize))
+            Piece::Fixed(width, bytes, nulls) => valid(nulls).then(|| (&**bytes, row * width, (row + 1) * width)),
+            Piece::Text(offsets, bytes, nulls) => {
+                valid(nulls).then(|| (&**bytes, offsets[row] as usize, offsets[row + 1] as usize))
+            }
+            Piece::LargeText(offsets, bytes, nulls) => {
+                valid(nulls).then(|| (&**bytes, offsets[row] as usize, offsets[row + 1] as usize))
             }
             piece => piece.value(row).map(|value| (value, 0, value.len())),
         }

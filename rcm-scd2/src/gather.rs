@@ -116,7 +116,7 @@ impl<'a, R: Iterator<Item = At>> Cells<'a, R> {
 
 /// Copies without a call where values are short.
 #[inline(always)]
-fn put(to: &mut [u8], from: &[u8]) {
+pub(crate) fn put(to: &mut [u8], from: &[u8]) {
     let len = from.len();
     match len {
         8..=16 => {

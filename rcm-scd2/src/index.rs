@@ -23,7 +23,7 @@ pub(crate) struct Index<'a> {
     /// The first group of cells, if there are any.
     first_group: &'a [Column],
     /// The key of each row, and the groups of cells that are compared with those of history.
-    pub(crate) arena: Arena<'a>,
+    arena: Arena<'a>,
     table: Table,
     rows: usize,
     /// The rows whose key an earlier row has: that row and this one, in order.

@@ -216,10 +216,9 @@ impl<'a> Snapshot<'a> {
         self.spec.columns_by(Rule::Track).any(|name| *name == column.name)
     }
 
-    /// Whether two rows of the load say the same of their key.
-    pub(crate) fn same_cells(&self, a: At, b: At) -> bool {
-        let groups = [&self.tracked, &self.latest, &self.all_versions, &self.rest];
-        groups.into_iter().flatten().all(|column| column.equal(a, b))
+    /// The columns in which a row of the load says something of its key.
+    pub(crate) fn said(&self) -> impl Iterator<Item = &Column> {
+        [&self.tracked, &self.latest, &self.all_versions, &self.rest].into_iter().flatten()
     }
 
     /// A batch for the ledger, without rows.

@@ -109,11 +109,11 @@ impl<'a> Section<'a> {
 
     /// The place of a row by its position in the section.
     pub(crate) fn at(&self, position: usize) -> At {
-        let mut batch = self.hints[position / STRIDE] as usize;
+        let hint = |stride: usize| self.hints.get(stride).map(|batch| *batch as usize);
+        let first = hint(position / STRIDE).unwrap_or_default();
+        let last = hint(position / STRIDE + 1).unwrap_or(self.batches.len() - 1);
         // Batches without rows start where the next one does.
-        while self.starts[batch + 1] <= position {
-            batch += 1;
-        }
+        let batch = first + self.starts[first + 1..=last].partition_point(|start| *start <= position);
         At { batch: (self.first + batch) as u32, row: (position - self.starts[batch]) as u32 }
     }
 

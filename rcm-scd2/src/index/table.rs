@@ -34,10 +34,16 @@ impl Table {
         arena: &Arena,
         wanted: &(dyn Fn(usize) -> bool + Sync),
     ) -> (Self, Vec<(u32, u32)>) {
-        // A part a thread, and none that is not worth a task.
+        let most = |parts: usize| {
+            let count = |part: usize| hashes.iter().filter(|hash| place(**hash, parts) == part).count();
+            (parts, (0..parts).into_par_iter().map(count).max().unwrap_or_default())
+        };
+        // A part a thread, and none that is not worth a task; fewer where one key has so many rows that its part, and so
+        // each, would have to be far larger than others need.
         let parts = rayon::current_num_threads().min(hashes.len() / 8192).clamp(1, 64);
-        let count = |part: usize| hashes.iter().filter(|hash| place(**hash, parts) == part).count();
-        let most = (0..parts).into_par_iter().map(count).max().unwrap_or_default();
+        let fewer = std::iter::successors(Some(parts), |parts| Some(parts / 2)).take_while(|parts| *parts > 1);
+        let even = fewer.map(most).find(|(parts, most)| parts * most <= 2 * hashes.len());
+        let (parts, most) = even.unwrap_or((1, hashes.len()));
         // Three fifths full at most, so that a walk ends soon.
         let slots = most * 5 / 3 + 2;
         let filter = if filtered { most / 8 + 1 } else { 0 };
@@ -75,18 +81,20 @@ impl Part<'_> {
         let (slots, words) = (table.len(), filter.len());
         let mut duplicates = Vec::new();
         let start = |hash: u64| place(hash, parts * slots) - number * slots;
-        let mut room = [(0, 0); BLOCK];
+        let (mut room, mut count) = ([(0, 0); 2 * BLOCK], 0);
         for (block, first) in hashes.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
             // Without a branch: of which part a row is, is as good as random.
-            let mut count = 0;
             for (at, hash) in block.iter().enumerate() {
-                room[count % BLOCK] = (first + at, *hash);
+                room[count % (2 * BLOCK)] = (first + at, *hash);
                 count += usize::from(place(*hash, parts) == number);
             }
-            let block = &room[..count];
+            if count < BLOCK && first + BLOCK < hashes.len() {
+                continue;
+            }
+            let due = &room[..std::mem::take(&mut count)];
             // All misses at once.
-            std::hint::black_box(block.iter().fold(0, |all, (_, hash)| all ^ table[start(*hash)][0]));
-            for (row, hash) in block.iter().filter(|(row, _)| wanted(*row)) {
+            std::hint::black_box(due.iter().fold(0, |all, (_, hash)| all ^ table[start(*hash)][0]));
+            for (row, hash) in due.iter().filter(|(row, _)| wanted(*row)) {
                 let mut place = start(*hash);
                 loop {
                     let slot = u64::from_le_bytes(table[place]);
@@ -101,9 +109,11 @@ impl Part<'_> {
                     place = if place + 1 == slots { 0 } else { place + 1 };
                 }
             }
-            for (_, hash) in block.iter().filter(|_| words > 0) {
-                let word = &mut filter[self::place(*hash, parts * words) - number * words];
-                *word = (u64::from_le_bytes(*word) | bits(*hash)).to_le_bytes();
+            if words > 0 {
+                for (_, hash) in due {
+                    let word = &mut filter[self::place(*hash, parts * words) - number * words];
+                    *word = (u64::from_le_bytes(*word) | bits(*hash)).to_le_bytes();
+                }
             }
         }
         duplicates

@@ -12,8 +12,8 @@ use crate::space::Space;
 fn alike() -> [i64; 2] {
     // Numbers that follow each other have hashes that differ: these look random.
     let keys = (0..1_000_000).map(|number| hash::word(1, number));
-    // Tables of two and of three rows have 5 and 7 slots.
-    let alike = |hash: u64| (hash as u32, place(hash, 5), place(hash, 7));
+    // As many slots have tables of one, two, three and six rows.
+    let alike = |hash: u64| (hash as u32, [3, 5, 7, 12].map(|slots| place(hash, slots)));
     let mut hashes: Vec<_> = keys.map(|key| (alike(hash::word(SEED, key)), key as i64)).collect();
     hashes.sort_unstable();
     let pair = hashes.windows(2).find(|pair| pair[0].0 == pair[1].0).expect("some of so many agree");
@@ -84,5 +84,39 @@ fn cells_of_any_length_are_compared_to_their_last_byte() {
         // Nulls are equal in both tables.
         let nulls = |row: u32| cells.iter().all(|column| column.is_null(At { batch: 0, row }));
         assert!(found.iter().all(|found| found.rep == found.at.row && found.same == Some(same || nulls(found.rep))));
+    }
+}
+
+#[test]
+fn parts_are_filled_side_by_side_whatever_keys_there_are() {
+    let five = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+    // Batches without rows and with one, around where hints are.
+    let lengths = [0, 1, 1, 1021, 0, 0, 1, 1, 0, 1023, 1, 40_000, 0, 18_952, 0];
+    // A key a row; a key that has every second row; but one key.
+    for of_row in [|row: i64| row, |row| if row % 2 == 0 { -1 } else { row }, |_| 7] {
+        let mut next = 0;
+        let batches = lengths.map(|len| {
+            let [batch] = keys(&(next..next + len).map(of_row).collect::<Vec<_>>());
+            next += len;
+            batch
+        });
+        let space = Space::new(&[("history", &batches), ("load", &batches)]).unwrap();
+        let columns = [space.column("id", &[0, 1]).unwrap()];
+        let (history, load) = (space.section(0), space.section(1));
+        let first: Vec<u32> = {
+            let mut seen = std::collections::HashMap::new();
+            (0..next as u32).map(|row| *seen.entry(of_row(row.into())).or_insert(row)).collect()
+        };
+        for probes in [0, 1 << 20] {
+            let (reps, found) = five.install(|| {
+                let index = Index::build(&columns, &[], &[load], probes, &|_| true).unwrap();
+                (index.rep_of_rows(), index.find_all(history))
+            });
+            assert_eq!(reps, first);
+            let places = (0..next as usize).map(|position| (first[position], history.at(position)));
+            assert_eq!(found, places.collect::<Vec<_>>());
+        }
+        let positions: Vec<usize> = history.all().map(|at| history.position(at)).collect();
+        assert_eq!(positions, (0..next as usize).collect::<Vec<_>>());
     }
 }

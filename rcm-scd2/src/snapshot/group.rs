@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Snapshot;
+use crate::cells::Column;
 use crate::incoming;
 use crate::index::Index;
 use crate::space::Section;
@@ -77,9 +78,11 @@ impl Groups {
         let held = withheld || good.len() < rows.len();
         rows[1..].iter().for_each(|row| self.standing[*row] = Standing::Stands);
 
-        let at = |row: usize| snapshot.load.at(row);
-        let moved = |row: &usize| snapshot.sequence.as_ref().is_some_and(|column| !column.equal(at(*row), at(good[0])));
-        let same = |row: &usize| snapshot.same_cells(at(*row), at(good[0]));
+        let at = |row: &usize| snapshot.load.at(*row);
+        let first = good.first().map(at);
+        let differs = |column: &Column, row: &usize| first.is_some_and(|first| !column.equal(at(row), first));
+        let moved = |row: &usize| snapshot.sequence.iter().any(|column| differs(column, row));
+        let same = |row: &usize| !snapshot.said().any(|column| differs(column, row));
         let delete = good.iter().copied().find(|row| snapshot.rows.is_delete(*row));
         let conflict = !withheld && (good.iter().any(moved) || delete.is_none() && !good.iter().all(same));
         let counts = delete.or(good.first().copied());
