@@ -1,7 +1,6 @@
 //! Cells by position: a column over all sources, read as bytes that are equal exactly when the values are.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
@@ -85,27 +84,6 @@ impl Piece {
             Piece::Fixed(.., nulls) | Piece::Float(.., nulls) | Piece::Bool(_, nulls) => nulls.is_some(),
             Piece::Text(.., nulls) | Piece::LargeText(.., nulls) => nulls.is_some(),
             Piece::View(array) => array.nulls().is_some(),
-        }
-    }
-
-    /// How many of some rows have a value.
-    pub(crate) fn count(&self, rows: Range<usize>) -> usize {
-        let nulls = match self {
-            Piece::Missing => return 0,
-            Piece::Fixed(.., nulls) | Piece::Float(.., nulls) | Piece::Bool(_, nulls) => nulls.as_ref(),
-            Piece::Text(.., nulls) | Piece::LargeText(.., nulls) => nulls.as_ref(),
-            Piece::View(array) => array.nulls(),
-        };
-        rows.len() - nulls.map_or(0, |nulls| nulls.slice(rows.start, rows.len()).null_count())
-    }
-
-    /// Bytes of all values of some rows, where these have no width; perhaps more.
-    pub(crate) fn text_bytes(&self, rows: Range<usize>) -> usize {
-        match self {
-            Piece::Missing => 0,
-            Piece::Text(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
-            Piece::LargeText(offsets, ..) => (offsets[rows.end] - offsets[rows.start]) as usize,
-            _ => rows.filter_map(|row| self.value(row)).map(<[u8]>::len).sum(),
         }
     }
 

@@ -146,7 +146,7 @@ fn one_a_key<'a>(spec: &Spec, keys: &'a [Column], rows: &Section, history: &Sect
     if let Some(row) = rows.all().position(null) {
         return Err(Error::BadCorrection { row, why: "a key column is null" });
     }
-    let index = Index::build(keys, &[], &[rows], history.rows(), &|_| true)?;
+    let index = Index::build(keys, &[], &[rows], history.rows(), &|_| true);
     match index.duplicates.first() {
         Some((_, row)) => {
             let why = "another one has the same key: make one after the other";

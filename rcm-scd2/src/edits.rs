@@ -14,10 +14,22 @@ pub(crate) struct Edits {
 }
 
 impl Edits {
-    pub(crate) fn append(&mut self, mut other: Edits) {
-        self.closes.append(&mut other.closes);
-        self.withdrawals.append(&mut other.withdrawals);
-        self.opens.append(other.opens);
+    /// All of them, in order.
+    pub(crate) fn concat(parts: Vec<Edits>) -> Edits {
+        let (mut opens, mut others) = (Vec::new(), Vec::new());
+        for Edits { closes, withdrawals, opens: part } in parts {
+            opens.push(part);
+            others.push((closes, withdrawals));
+        }
+        // Fresh memory costs more than the copy: two threads get it.
+        let (opens, (closes, withdrawals)) = rayon::join(
+            || Opens::concat(opens),
+            || {
+                let (closes, withdrawals): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+                (closes.concat(), withdrawals.concat())
+            },
+        );
+        Edits { closes, withdrawals, opens }
     }
 
     /// How many there are.

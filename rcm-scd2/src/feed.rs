@@ -84,8 +84,8 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// Adds all but the edits.
     fn append(&mut self, mut other: Changes) {
-        self.edits.append(other.edits);
         self.hidden_removes.append(&mut other.hidden_removes);
         self.hidden_adds.append(&mut other.hidden_adds);
         self.outcomes.append(&mut other.outcomes);
@@ -121,7 +121,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
         }
     }
     let probes = space.section(HISTORY).rows();
-    let index = Index::build(&feed.keys, &[&feed.compared], &[section], probes, &|row| good[row])?;
+    let index = Index::build(&feed.keys, &[&feed.compared], &[section], probes, &|row| good[row]);
     let mut events: Vec<(u32, Event)> = index
         .rep_of_rows()
         .into_iter()
@@ -276,7 +276,9 @@ impl<'a> Feed<'a> {
             }
             Ok::<_, Error>(part)
         };
-        let parts = groups.par_chunks(KEYS_PER_TASK).with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
+        let mut parts = groups.par_chunks(KEYS_PER_TASK).with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
+        let edits = std::iter::once(&mut *changes).chain(&mut parts).map(|part| std::mem::take(&mut part.edits));
+        changes.edits = Edits::concat(edits.collect());
         parts.into_iter().for_each(|part| changes.append(part));
         Ok(())
     }

@@ -11,6 +11,7 @@ use arrow::datatypes::DataType;
 
 use crate::Error;
 use crate::cells::{At, Column};
+use crate::near::fetch;
 
 /// Cells that are copied together: their misses overlap, and they stay in the nearest cache until all are copied.
 const BLOCK: usize = 512;
@@ -96,9 +97,7 @@ impl<'a, R: Iterator<Item = At>> Cells<'a, R> {
     fn texts(&mut self, ends: &mut Vec<i64>) -> Vec<u8> {
         let mut values = Vec::new();
         while let Some(block) = self.next() {
-            // One step for all, then the next.
-            let near = block.iter().flatten().fold(0, |all, cell| all ^ cell.first().copied().unwrap_or_default());
-            std::hint::black_box(near);
+            block.iter().flatten().filter_map(|cell| cell.first()).for_each(fetch);
             let mut end = values.len();
             values.resize(end + block.iter().flatten().map(|cell| cell.len()).sum::<usize>(), 0);
             for cell in block {
@@ -116,7 +115,7 @@ impl<'a, R: Iterator<Item = At>> Cells<'a, R> {
 
 /// Copies without a call where values are short.
 #[inline(always)]
-pub(crate) fn put(to: &mut [u8], from: &[u8]) {
+fn put(to: &mut [u8], from: &[u8]) {
     let len = from.len();
     match len {
         8..=16 => {

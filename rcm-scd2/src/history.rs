@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::cells::{At, Column};
 use crate::columns::index;
 use crate::index::Index;
+use crate::near::fetch;
 use crate::space::{Section, Space};
 use crate::spec::{IS_CURRENT, IS_DELETED, IS_INFERRED, VALID_FROM, VALID_TO};
 use crate::{Error, Fault, Spec};
@@ -81,6 +82,13 @@ impl Intervals {
     pub(crate) fn is_special(&self, at: At) -> bool {
         let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
         [&batch.deleted, &batch.inferred].into_iter().flatten().any(|flags| flags.values().value(row))
+    }
+
+    /// Asks for the instants of a row.
+    #[inline]
+    pub(crate) fn fetch(&self, at: At) {
+        let (batch, row) = (&self.batches[at.batch as usize], at.row as usize);
+        fetch(&batch.from.values()[row]);
     }
 
     #[inline]
@@ -210,7 +218,7 @@ pub fn verify(spec: &Spec, history: &[RecordBatch]) -> Result<(), Error> {
     let keys = space.columns(spec.keys(), &[0])?;
     check_keys(spec, PLACE, section, &keys)?;
     let intervals = Intervals::of(spec, section)?;
-    let index = Index::build(&keys, &[], &[section], 0, &|_| true)?;
+    let index = Index::build(&keys, &[], &[section], 0, &|_| true);
     let mut rows: Vec<(u32, Row)> =
         index.rep_of_rows().into_iter().zip(section.all().map(|at| intervals.row(at))).collect();
     rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));

@@ -3,27 +3,26 @@
 mod table;
 
 use rayon::prelude::*;
-use table::{Table, View, begin_of, bits, has_tag};
+use table::{Table, View, bits, has_tag, row_of};
 
-use crate::arena::{Arena, Group, Pair};
 use crate::cells::{At, Column};
+use crate::prints::{Keyed, Pieces, Prints};
 use crate::space::Section;
-use crate::{Error, hash};
 
-/// Rows that are hashed and looked up together: enough for the processor to overlap their misses, few enough to stay in
-/// its nearest cache.
+/// Rows that are hashed and looked up together: enough for the processor to overlap their misses, few enough for what is
+/// known of them to stay in its nearest cache.
 pub(crate) const BLOCK: usize = 1024;
 /// Rows that one task looks up: a few tasks for each thread, even where all rows are in one batch.
 pub(crate) const TASK: usize = 256 * BLOCK;
-const SEED: u64 = 0x5cd2;
+/// Numbers of groups.
+const KEY: usize = 0;
+pub(crate) const FIRST_GROUP: usize = 1;
 
 /// The keys of the rows of some sections, by their positions over all of these.
 pub(crate) struct Index<'a> {
-    keys: &'a [Column],
-    /// The first group of cells, if there are any.
-    first_group: &'a [Column],
-    /// The key of each row, and the groups of cells that are compared with those of history.
-    arena: Arena<'a>,
+    /// The key, and the groups of cells that are compared with those of history.
+    keyed: Keyed<'a>,
+    prints: Prints,
     table: Table,
     rows: usize,
     /// The rows whose key an earlier row has: that row and this one, in order.
@@ -31,24 +30,24 @@ pub(crate) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// Takes up the rows that are `wanted`, by position, with their keys and further groups of cells. `probes` rows will
-    /// be looked up.
+    /// Takes up the rows that are `wanted`, by position, with their keys and further groups of cells, as far as these have
+    /// columns. `probes` rows will be looked up.
     pub(crate) fn build(
         keys: &'a [Column],
         groups: &[&'a [Column]],
         sections: &[&Section],
         probes: usize,
         wanted: &(dyn Fn(usize) -> bool + Sync),
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let rows = sections.iter().map(|section| section.rows()).sum();
-        let arena = Arena::of(keys, groups, sections)?;
-        let hashes = hashes(keys, sections, rows);
+        let groups = groups.iter().copied().filter(|group| !group.is_empty());
+        let keyed = Keyed::draw(std::iter::once(keys).chain(groups));
+        let (prints, hashes) = Prints::of(&keyed, sections);
         // Where most rows are of other keys a look at a few bits spares most looks at the slots.
         let filtered = probes / 4 > rows;
-        let (table, mut duplicates) = Table::of(&hashes, filtered, &arena, wanted);
+        let (table, mut duplicates) = Table::of(&hashes, filtered, &prints, wanted);
         duplicates.sort_unstable();
-        let first_group = groups.first().copied().unwrap_or_default();
-        Ok(Index { keys, first_group, arena, table, rows, duplicates })
+        Index { keyed, prints, table, rows, duplicates }
     }
 
     /// How many rows there are.
@@ -65,37 +64,29 @@ impl<'a> Index<'a> {
 
     /// Looks rows of a batch up.
     pub(crate) fn on(&self, batch: u32) -> Prober<'_> {
-        let keys = Group::of(self.keys, batch);
         let [hashes, words] = [(); 2].map(|()| Vec::with_capacity(BLOCK));
         Prober {
             index: self,
-            keys,
+            pieces: self.keyed.on(batch),
             batch,
             table: self.table.view(),
             hashes,
             candidates: Box::new([0; BLOCK]),
             words,
             pairs: Vec::with_capacity(BLOCK),
+            prints: Box::new([0; BLOCK]),
         }
     }
 
-    /// The row with the key of a row of a batch, where another has the same 32 bits of its hash.
+    /// The row with a key, where another has the same 32 bits of its hash.
     #[cold]
-    fn among(&self, hash: u64, keys: &Group, row: u32) -> Option<Pair> {
+    fn among(&self, hash: u64, key: u64) -> Option<u32> {
         let table = self.table.view();
         let place = table.place(hash);
         let slot = table.slot(place);
-        let mut next = if has_tag(slot, hash) { Some((place, begin_of(slot))) } else { table.walk(place, hash) };
-        while let Some((place, begin)) = next {
-            let mut pair = [Pair::new(row, begin)];
-            self.arena.fetch(&mut pair);
-            self.arena.compare(keys, &mut pair);
-            if pair[0].equal {
-                return Some(pair[0]);
-            }
-            next = table.walk(place, hash);
-        }
-        None
+        let first = has_tag(slot, hash).then(|| (place, row_of(slot))).or_else(|| table.walk(place, hash));
+        let mut rows = std::iter::successors(first, |(place, _)| table.walk(*place, hash)).map(|(_, row)| row);
+        rows.find(|row| self.prints.get(*row, KEY) == key)
     }
 
     /// Looks up all rows of a section: the first row of the key of each that is known, in order of position.
@@ -107,14 +98,14 @@ impl<'a> Index<'a> {
     pub(crate) fn compare_all(&self, section: &Section) -> Vec<Found> {
         let found = |(batch, _, rows): (u32, usize, std::ops::Range<usize>)| {
             let (mut found, mut prober) = (Vec::new(), self.on(batch));
-            let group = Group::of(self.first_group, batch);
             for first in rows.clone().step_by(BLOCK) {
                 prober.block(first, BLOCK.min(rows.end - first));
-                if !group.is_empty() {
-                    prober.compare(&group);
+                let compared = prober.pieces.has(FIRST_GROUP);
+                if compared {
+                    prober.compare(FIRST_GROUP);
                 }
                 found.extend(prober.pairs().iter().map(|pair| {
-                    let same = (!group.is_empty()).then_some(pair.equal);
+                    let same = compared.then_some(pair.equal);
                     Found { rep: pair.rep, at: At { batch, row: pair.row }, same }
                 }));
             }
@@ -135,10 +126,19 @@ pub(crate) struct Found {
     pub(crate) same: Option<bool>,
 }
 
+/// A row of a batch, and the first row that has its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    pub(crate) row: u32,
+    pub(crate) rep: u32,
+    /// Whether both were equal in the last group that was compared.
+    pub(crate) equal: bool,
+}
+
 /// An index, and a batch whose rows are looked up in it.
 pub(crate) struct Prober<'a> {
     index: &'a Index<'a>,
-    keys: Group<'a>,
+    pieces: Pieces<'a>,
     batch: u32,
     table: View<'a>,
     /// Room for a block.
@@ -146,17 +146,18 @@ pub(crate) struct Prober<'a> {
     candidates: Box<[u32; BLOCK]>,
     words: Vec<u64>,
     pairs: Vec<Pair>,
+    prints: Box<[u64; BLOCK]>,
 }
 
 impl Prober<'_> {
     /// Looks up rows from `first` on, at most [`BLOCK`] of them: those whose key is known, in their order, each with the
     /// first row of its key.
     pub(crate) fn block(&mut self, first: usize, rows: usize) -> &mut [Pair] {
-        let Prober { index, keys, batch, table, hashes, candidates, words, pairs } = self;
+        let Prober { index, pieces, batch, table, hashes, candidates, words, pairs, .. } = self;
         hashes.clear();
-        hashes.resize(rows, SEED);
-        index.keys.iter().for_each(|key| hash::column(key, *batch, first, hashes));
-        // One step for all, then the next: so the misses of a step overlap.
+        hashes.resize(rows, 0);
+        index.keyed.hash(*batch, first, hashes);
+        // One step for all, then the next: so the misses of a step overlap, and what a later step reads is on its way.
         let mut count = rows;
         if table.filter.is_empty() {
             candidates.iter_mut().zip(0..).for_each(|(candidate, at)| *candidate = at);
@@ -171,24 +172,29 @@ impl Prober<'_> {
             }
         }
         let candidates = candidates[..count].iter().map(|at| (*at, hashes[*at as usize]));
+        candidates.clone().for_each(|(_, hash)| table.fetch(hash));
+        pieces.fetch(candidates.clone().map(|(at, _)| first + at as usize));
         words.clear();
         words.extend(candidates.clone().map(|(_, hash)| table.slot(table.place(hash))));
         pairs.clear();
         for ((at, hash), slot) in candidates.zip(&*words) {
             let found = match *slot {
                 0 => None,
-                slot if has_tag(slot, hash) => Some(begin_of(slot)),
+                slot if has_tag(slot, hash) => Some(row_of(slot)),
                 // Another key has its place: it may be further on.
-                _ => table.walk(table.place(hash), hash).map(|(_, begin)| begin),
+                _ => table.walk(table.place(hash), hash).map(|(_, row)| row),
             };
-            pairs.extend(found.map(|begin| Pair::new(first as u32 + at, begin)));
+            pairs.extend(found.map(|rep| Pair { row: first as u32 + at, rep, equal: true }));
         }
-        index.arena.fetch(pairs);
-        index.arena.compare(keys, pairs);
+        pairs.iter().for_each(|pair| index.prints.fetch(pair.rep));
+        pieces.fetch_texts(pairs.iter().map(|pair| pair.row as usize));
+        self.compare(KEY);
+        let Prober { index, hashes, pairs, prints, .. } = self;
         if pairs.iter().any(|pair| !pair.equal) {
-            for pair in pairs.iter_mut().filter(|pair| !pair.equal) {
-                let hash = hashes[pair.row as usize - first];
-                *pair = index.among(hash, keys, pair.row).unwrap_or(*pair);
+            for (pair, key) in pairs.iter_mut().zip(&**prints).filter(|(pair, _)| !pair.equal) {
+                if let Some(rep) = index.among(hashes[pair.row as usize - first], *key) {
+                    (pair.rep, pair.equal) = (rep, true);
+                }
             }
             pairs.retain(|pair| pair.equal);
         }
@@ -200,30 +206,16 @@ impl Prober<'_> {
         &self.pairs
     }
 
-    /// Compares the next group of cells of the rows that [`Prober::block`] has found.
-    pub(crate) fn compare(&mut self, group: &Group) -> &[Pair] {
-        self.index.arena.compare(group, &mut self.pairs);
-        &self.pairs
-    }
-}
-
-/// The hashes of the keys of all rows.
-fn hashes(keys: &[Column], sections: &[&Section], rows: usize) -> Vec<u64> {
-    let mut hashes = vec![0; rows];
-    let (mut rest, mut tasks) = (&mut *hashes, Vec::new());
-    for (batch, rows) in sections.iter().flat_map(|section| section.spans()) {
-        let (mine, others) = rest.split_at_mut(rows.len());
-        rest = others;
-        let blocks = mine.chunks_mut(BLOCK * 64).enumerate();
-        tasks.extend(blocks.map(|(at, block)| (batch, at * BLOCK * 64, block)));
-    }
-    tasks.into_par_iter().with_max_len(1).for_each(|(batch, first, hashes)| {
-        for (at, block) in hashes.chunks_mut(BLOCK).enumerate() {
-            block.fill(SEED);
-            keys.iter().for_each(|key| hash::column(key, batch, first + at * BLOCK, block));
+    /// Compares a group of cells of the rows that [`Prober::block`] has found.
+    pub(crate) fn compare(&mut self, group: usize) -> &[Pair] {
+        let Prober { index, pieces, pairs, prints, .. } = self;
+        let prints = &mut prints[..pairs.len()];
+        pieces.set(group, pairs.iter().map(|pair| pair.row as usize), prints);
+        for (pair, sum) in pairs.iter_mut().zip(prints) {
+            pair.equal = index.prints.get(pair.rep, group) == *sum;
         }
-    });
-    hashes
+        pairs
+    }
 }
 
 #[cfg(test)]

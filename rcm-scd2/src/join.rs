@@ -70,7 +70,7 @@ pub fn as_of_join(
         return Err(Error::ColumnType { place: FACTS, column: at.to_owned(), found: instants.data_type, expected });
     }
 
-    let index = Index::build(&keys, &[], &[facts], versions.rows(), &|_| true)?;
+    let index = Index::build(&keys, &[], &[facts], versions.rows(), &|_| true);
     let mut rows: Vec<(u32, Row)> =
         index.find_all(versions).into_par_iter().map(|(rep, at)| (rep, intervals.row(at))).collect();
     rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));

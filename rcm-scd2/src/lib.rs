@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
-mod arena;
 mod buckets;
 mod cells;
 mod columns;
@@ -23,8 +22,10 @@ mod members;
 mod memory;
 mod merge;
 mod murmur;
+mod near;
 mod opens;
 mod outcome;
+mod prints;
 mod rewind;
 mod snapshot;
 mod space;

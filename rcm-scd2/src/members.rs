@@ -93,7 +93,7 @@ impl Members {
         }
         let mut outcomes = vec![Outcome::New; rows.rows()];
         refused.iter().for_each(|refused| outcomes[refused.row] = Outcome::Refused);
-        let index = Index::build(keys, &[], &[rows], history.rows(), &|row| outcomes[row] == Outcome::New)?;
+        let index = Index::build(keys, &[], &[rows], history.rows(), &|row| outcomes[row] == Outcome::New);
         index.duplicates.iter().for_each(|(_, row)| outcomes[*row as usize] = Outcome::Collapsed);
         index.find_all(history).iter().for_each(|(rep, _)| outcomes[*rep as usize] = Outcome::NoOp);
         let new = rows.all().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::New).map(|(at, _)| at);

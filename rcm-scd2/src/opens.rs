@@ -44,9 +44,9 @@ impl Opens {
         self.spans = rows().map(|row| self.spans[row]).collect();
     }
 
-    pub(crate) fn append(&mut self, mut other: Opens) {
-        self.spans.append(&mut other.spans);
-        self.places.append(&mut other.places);
+    pub(crate) fn concat(parts: Vec<Opens>) -> Opens {
+        let (spans, places): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.spans, part.places)).unzip();
+        Opens { spans: spans.concat(), places: places.concat() }
     }
 }
 
@@ -71,32 +71,36 @@ impl Stored<'_> {
             let (places, slot) = (&opens.places, *slot);
             gather(column, (0..rows).map(move |row| places[row * slots + slot]))
         };
-        let mut columns = self.columns.par_iter().with_max_len(1).map(one).collect::<Result<Vec<ArrayRef>, _>>()?;
+        let cells = || self.columns.par_iter().with_max_len(1).map(one).collect::<Result<Vec<ArrayRef>, _>>();
+        let (cells, metadata) = rayon::join(cells, || self.metadata(spec, &opens.spans));
         let keys = spec.keys().len();
         let nullable = |at: usize| at >= keys || spec.null_keys_as_value;
         let field = |(at, (column, _)): (usize, &(&Column, usize))| {
             Field::new(&column.name, column.data_type.clone(), nullable(at))
         };
-        let mut fields: Vec<Field> = self.columns.iter().enumerate().map(field).collect();
+        let columns = self.columns.iter().enumerate().map(field).zip(cells?).chain(metadata);
+        let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.unzip();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
 
-        let spans = || opens.spans.iter();
-        let from = TimestampMicrosecondArray::from_iter_values(spans().map(|span| span.from));
-        let to: TimestampMicrosecondArray = spans().map(|span| span.to.or(spec.open_valid_to())).collect();
-        columns.push(Arc::new(from.with_timezone("UTC")));
-        columns.push(Arc::new(to.with_timezone("UTC")));
-        fields.push(Field::new(VALID_FROM, instant(), false));
-        fields.push(Field::new(VALID_TO, instant(), true));
-        let mut flag = |name: &str, of: fn(&Span) -> bool| {
-            columns.push(Arc::new(spans().map(|span| Some(of(span))).collect::<BooleanArray>()));
-            fields.push(Field::new(name, DataType::Boolean, false));
+    fn metadata(&self, spec: &Spec, spans: &[Span]) -> Vec<(Field, ArrayRef)> {
+        let from = TimestampMicrosecondArray::from_iter_values(spans.iter().map(|span| span.from));
+        let to: TimestampMicrosecondArray = spans.iter().map(|span| span.to.or(spec.open_valid_to())).collect();
+        let flag = |name: &str, of: fn(&Span) -> bool| {
+            let flags: BooleanArray = spans.iter().map(of).collect::<Vec<_>>().into();
+            (Field::new(name, DataType::Boolean, false), Arc::new(flags) as ArrayRef)
         };
-        flag(IS_CURRENT, |span| span.to.is_none());
+        let mut columns: Vec<(Field, ArrayRef)> = vec![
+            (Field::new(VALID_FROM, instant(), false), Arc::new(from.with_timezone("UTC"))),
+            (Field::new(VALID_TO, instant(), true), Arc::new(to.with_timezone("UTC"))),
+            flag(IS_CURRENT, |span| span.to.is_none()),
+        ];
         if spec.markers() {
-            flag(IS_DELETED, |span| span.deleted);
+            columns.push(flag(IS_DELETED, |span| span.deleted));
         }
         if self.inferred {
-            flag(IS_INFERRED, |span| span.inferred);
+            columns.push(flag(IS_INFERRED, |span| span.inferred));
         }
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        columns
     }
 }

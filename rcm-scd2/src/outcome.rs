@@ -237,10 +237,13 @@ impl Counts {
     }
 
     pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        let mut tally = [0_u64; 7];
-        for outcome in outcomes {
-            tally[*outcome as usize] += 1;
-        }
+        let tally = |outcomes: &[Outcome]| {
+            let mut tally = [0_u64; 7];
+            outcomes.iter().for_each(|outcome| tally[*outcome as usize] += 1);
+            tally
+        };
+        let sum = |a: [u64; 7], b: [u64; 7]| std::array::from_fn(|outcome| a[outcome] + b[outcome]);
+        let tally = outcomes.par_chunks(1 << 15).map(tally).reduce(|| [0; 7], sum);
         let [new, changed, late, no_op, collapsed, refused, withheld] = tally;
         Counts { new, changed, late, no_op, collapsed, refused, withheld, ..Counts::default() }
     }

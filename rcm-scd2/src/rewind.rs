@@ -57,7 +57,7 @@ fn rewind_feed(spec: &Spec, state: &State, to: i64) -> Result<Merged, Error> {
         }
         false => feed.hidden_instant(at).is_ok_and(|instant| instant >= to),
     };
-    let index = Index::build(&feed.keys, &[], &[feed.history, feed.hidden], 0, &|_| true)?;
+    let index = Index::build(&feed.keys, &[], &[feed.history, feed.hidden], 0, &|_| true);
     let places = feed.history.all().chain(feed.hidden.all());
     let mut keys: Vec<u32> =
         index.rep_of_rows().into_iter().zip(places).filter(|(_, at)| touched(*at)).map(|(rep, _)| rep).collect();

@@ -96,7 +96,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let space = space(state, load)?;
     let snapshot = Snapshot::of(spec, &space, load.as_of, Incoming::read(spec, &space, LOAD)?)?;
     let withheld = space.section(WITHHELD);
-    let (groups, index) = Groups::of(&snapshot, withheld)?;
+    let (mut groups, index) = Groups::of(&snapshot, withheld)?;
     let is_scope = |key: &&Column| spec.scope().contains(&key.name);
     let scope_columns: Vec<Column> = snapshot.keys.iter().filter(is_scope).cloned().collect();
     let sections = [snapshot.history, snapshot.load, withheld, space.section(COMPLETE), space.section(OLD)];
@@ -117,7 +117,8 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let mut probed = snapshot.probe(&index, &scopes, &parts)?;
     // What is large and no longer needed goes first: fresh memory costs more than what was just given back.
     drop(index);
-    let (mut edits, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed)?;
+    let outcomes = std::mem::take(&mut groups.outcomes);
+    let (mut edits, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed, outcomes)?;
     snapshot.end_absent(&probed, &mut edits)?;
     if parts.iter().any(|(_, met)| *met == Some(Disposition::Spliced)) {
         splice(
@@ -214,6 +215,11 @@ impl<'a> Snapshot<'a> {
 
     pub(crate) fn is_tracked(&self, column: &Column) -> bool {
         self.spec.columns_by(Rule::Track).any(|name| *name == column.name)
+    }
+
+    /// The groups of columns by which a row of the load is compared with that of history.
+    fn compared(&self) -> [&[Column]; 3] {
+        [&self.tracked, &self.latest, &self.all_versions]
     }
 
     /// The columns in which a row of the load says something of its key.

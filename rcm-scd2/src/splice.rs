@@ -51,7 +51,7 @@ pub(crate) fn splice(
     let standing = |row: usize| row.checked_sub(history.rows()).map(|row| groups.standing[row]);
     let wanted =
         |row: usize| parts[places[row].1].1 == Some(Disposition::Spliced) && standing(row) != Some(Standing::Stands);
-    let index = Index::build(&snapshot.keys, &[], &[history, load, withheld], 0, &wanted)?;
+    let index = Index::build(&snapshot.keys, &[], &[history, load, withheld], 0, &wanted);
     let reps = index.rep_of_rows();
     let mut rows: Vec<(u32, u32)> =
         (0..places.len()).filter(|row| wanted(*row)).map(|row| (reps[row], row as u32)).collect();

@@ -116,7 +116,7 @@ impl Feed<'_> {
     /// is asked any more, since no event can come before the watermark.
     pub(super) fn superfluous(&self, watermark: i64, touched: &Index) -> Result<Vec<usize>, Error> {
         let touched: HashSet<At> = touched.find_all(self.hidden).into_iter().map(|(_, at)| at).collect();
-        let index = Index::build(&self.keys, &[], &[self.hidden], 0, &|_| true)?;
+        let index = Index::build(&self.keys, &[], &[self.hidden], 0, &|_| true);
         let reps = index.rep_of_rows();
         let mut members: HashSet<u32> = HashSet::new();
         let (mut upserts, mut deletes) = (Vec::new(), Vec::new());

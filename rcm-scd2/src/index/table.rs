@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::BLOCK;
-use crate::arena::Arena;
+use super::{BLOCK, KEY};
 use crate::memory::Words;
+use crate::near::fetch;
+use crate::prints::Prints;
 
-/// Keys by their hash: slots, which have 32 bits of the hash and where the row begins more 1; before them, perhaps, a
-/// filter, three bits of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash- and Space-Efficient
-/// Bloom Filters, 2007). Both are cut into parts by the upper bits of the hash, so that each can be filled by a thread.
+/// Keys by their hash: slots, which have 32 bits of the hash and the row more 1; before them, perhaps, a filter, three bits
+/// of one word a key: no false "no", few false "maybe" (Putze et al., Cache-, Hash- and Space-Efficient Bloom Filters,
+/// 2007). Both are cut into parts by the upper bits of the hash, so that each can be filled by a thread.
 pub(super) struct Table {
     words: Words,
     /// Words of the filter.
@@ -31,7 +32,7 @@ impl Table {
     pub(super) fn of(
         hashes: &[u64],
         filtered: bool,
-        arena: &Arena,
+        prints: &Prints,
         wanted: &(dyn Fn(usize) -> bool + Sync),
     ) -> (Self, Vec<(u32, u32)>) {
         let most = |parts: usize| {
@@ -56,7 +57,7 @@ impl Table {
         let part = |(number, (filter, slots))| Part { number, parts, filter, slots };
         let each: Vec<Part> = filters.into_iter().zip(tables.chunks_mut(slots)).enumerate().map(part).collect();
         let duplicates: Vec<Vec<(u32, u32)>> =
-            each.into_par_iter().map(|part| part.fill(hashes, arena, wanted)).collect();
+            each.into_par_iter().map(|part| part.fill(hashes, prints, wanted)).collect();
         (Table { words, filter: parts * filter, slots }, duplicates.concat())
     }
 
@@ -76,7 +77,7 @@ struct Part<'a> {
 
 impl Part<'_> {
     /// Takes up its rows: those that repeat a key, each behind the first row that has it.
-    fn fill(self, hashes: &[u64], arena: &Arena, wanted: &(dyn Fn(usize) -> bool + Sync)) -> Vec<(u32, u32)> {
+    fn fill(self, hashes: &[u64], prints: &Prints, wanted: &(dyn Fn(usize) -> bool + Sync)) -> Vec<(u32, u32)> {
         let Part { number, parts, filter, slots: table } = self;
         let (slots, words) = (table.len(), filter.len());
         let mut duplicates = Vec::new();
@@ -92,18 +93,17 @@ impl Part<'_> {
                 continue;
             }
             let due = &room[..std::mem::take(&mut count)];
-            // All misses at once.
-            std::hint::black_box(due.iter().fold(0, |all, (_, hash)| all ^ table[start(*hash)][0]));
+            due.iter().for_each(|(_, hash)| fetch(&table[start(*hash)]));
             for (row, hash) in due.iter().filter(|(row, _)| wanted(*row)) {
                 let mut place = start(*hash);
                 loop {
                     let slot = u64::from_le_bytes(table[place]);
                     if slot == 0 {
-                        table[place] = (hash << 32 | (u64::from(arena.begin(*row)) + 1)).to_le_bytes();
+                        table[place] = (hash << 32 | (*row as u64 + 1)).to_le_bytes();
                         break;
                     }
-                    if has_tag(slot, *hash) && arena.same_key(begin_of(slot), arena.begin(*row)) {
-                        duplicates.push((arena.row_at(begin_of(slot)), *row as u32));
+                    if has_tag(slot, *hash) && prints.get(row_of(slot), KEY) == prints.get(*row as u32, KEY) {
+                        duplicates.push((row_of(slot), *row as u32));
                         break;
                     }
                     place = if place + 1 == slots { 0 } else { place + 1 };
@@ -126,6 +126,12 @@ impl View<'_> {
         place(hash, self.slots.len())
     }
 
+    /// Asks for the slot of a hash.
+    #[inline]
+    pub(super) fn fetch(&self, hash: u64) {
+        fetch(&self.slots[self.place(hash)]);
+    }
+
     #[inline]
     pub(super) fn slot(&self, place: usize) -> u64 {
         u64::from_le_bytes(self.slots[place])
@@ -136,7 +142,7 @@ impl View<'_> {
         u64::from_le_bytes(self.filter[place(hash, self.filter.len())])
     }
 
-    /// The next row whose key may have the hash, behind a place: the place of its slot, and where it begins.
+    /// The next row whose key may have the hash, behind a place: the place of its slot, and the row.
     #[inline]
     pub(super) fn walk(&self, mut place: usize, hash: u64) -> Option<(usize, u32)> {
         let first = self::place(hash, self.parts) * self.part;
@@ -144,7 +150,7 @@ impl View<'_> {
             place = if place + 1 == first + self.part { first } else { place + 1 };
             match self.slot(place) {
                 0 => return None,
-                slot if has_tag(slot, hash) => return Some((place, begin_of(slot))),
+                slot if has_tag(slot, hash) => return Some((place, row_of(slot))),
                 _ => {}
             }
         }
@@ -165,7 +171,7 @@ pub(super) fn has_tag(slot: u64, hash: u64) -> bool {
 }
 
 #[inline]
-pub(super) fn begin_of(slot: u64) -> u32 {
+pub(super) fn row_of(slot: u64) -> u32 {
     slot as u32 - 1
 }
 

@@ -6,6 +6,8 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 
 use super::table::place;
 use super::*;
+use crate::hash;
+use crate::prints::SEED;
 use crate::space::Space;
 
 /// Two numbers with the same 32 bits of their hash and, among so few rows, the same place.
@@ -29,7 +31,7 @@ fn found(history: &[i64], load: &[i64], probes: usize) -> Vec<(u32, u32)> {
     let (history, load) = (keys(history), keys(load));
     let space = Space::new(&[("history", &history), ("load", &load)]).unwrap();
     let columns = [space.column("id", &[0, 1]).unwrap()];
-    let index = Index::build(&columns, &[], &[space.section(1)], probes, &|_| true).unwrap();
+    let index = Index::build(&columns, &[], &[space.section(1)], probes, &|_| true);
     assert_eq!(index.duplicates, [], "no key is there twice");
     index.find_all(space.section(0)).into_iter().map(|(rep, at)| (rep, at.row)).collect()
 }
@@ -52,10 +54,10 @@ fn a_key_that_is_there_twice_is_found_by_its_first_row() {
     let load = keys(&[a, b, b, 5, a, b]);
     let space = Space::new(&[("load", &load)]).unwrap();
     let columns = [space.column("id", &[0]).unwrap()];
-    let index = Index::build(&columns, &[], &[space.section(0)], 0, &|_| true).unwrap();
+    let index = Index::build(&columns, &[], &[space.section(0)], 0, &|_| true);
     assert_eq!(index.duplicates, [(0, 4), (1, 2), (1, 5)]);
     assert_eq!(index.rep_of_rows(), [0, 1, 1, 3, 0, 1]);
-    let wanted = Index::build(&columns, &[], &[space.section(0)], 0, &|row| row != 1).unwrap();
+    let wanted = Index::build(&columns, &[], &[space.section(0)], 0, &|row| row != 1);
     assert_eq!(wanted.duplicates, [(0, 4), (2, 5)]);
 }
 
@@ -78,7 +80,7 @@ fn cells_of_any_length_are_compared_to_their_last_byte() {
         let space = Space::new(&[("history", history), ("load", &load)]).unwrap();
         let [key, short, long] = ["id", "short", "long"].map(|name| space.column(name, &[0, 1]).unwrap());
         let (keys, cells) = ([key], [short, long]);
-        let index = Index::build(&keys, &[&cells], &[space.section(1)], 0, &|_| true).unwrap();
+        let index = Index::build(&keys, &[&cells], &[space.section(1)], 0, &|_| true);
         let found = index.compare_all(space.section(0));
         assert_eq!(found.len(), 304);
         // Nulls are equal in both tables.
@@ -109,7 +111,7 @@ fn parts_are_filled_side_by_side_whatever_keys_there_are() {
         };
         for probes in [0, 1 << 20] {
             let (reps, found) = five.install(|| {
-                let index = Index::build(&columns, &[], &[load], probes, &|_| true).unwrap();
+                let index = Index::build(&columns, &[], &[load], probes, &|_| true);
                 (index.rep_of_rows(), index.find_all(history))
             });
             assert_eq!(reps, first);

@@ -47,9 +47,8 @@ impl Groups {
             standing[count + row] = if unknown { Standing::Stands } else { Standing::Held };
         }
         let probes = snapshot.history.rows();
-        let groups = [&snapshot.tracked[..], &snapshot.latest, &snapshot.all_versions];
         let wanted = |row: usize| standing[row] != Standing::Stands;
-        let mut index = Index::build(&snapshot.keys, &groups, &[load, withheld], probes, &wanted)?;
+        let mut index = Index::build(&snapshot.keys, &snapshot.compared(), &[load, withheld], probes, &wanted);
         let outcomes = vec![Outcome::NoOp; count];
         let mut groups = Groups { standing, chosen: HashMap::new(), refused, outcomes };
         let duplicates = std::mem::take(&mut index.duplicates);

@@ -7,11 +7,10 @@ use rayon::prelude::*;
 
 use super::Snapshot;
 use super::scopes::Scopes;
-use crate::arena::Group;
 use crate::cells::At;
 use crate::edits::Edits;
 use crate::history::Row;
-use crate::index::{BLOCK, Index, TASK};
+use crate::index::{BLOCK, FIRST_GROUP, Index, TASK};
 use crate::ledger::Part;
 use crate::opens::Span;
 use crate::spec::DeleteStyle;
@@ -107,17 +106,17 @@ impl Snapshot<'_> {
         let mut scope_of = scopes.reader();
         let counts = self.absence || self.spec.max_delete_ratio().is_some();
         let mut prober = index.on(batch);
-        let groups = [(&self.tracked, TRACKED), (&self.latest, LATEST), (&self.all_versions, ALL_VERSIONS)]
-            .map(|(group, flag)| (Group::of(group, batch), flag));
         let mut differs = [0_u8; BLOCK];
         for first in rows.clone().step_by(BLOCK) {
             let block = BLOCK.min(rows.end - first);
             for (at, pair) in prober.block(first, block).iter().enumerate() {
                 differs[at] = if self.intervals.is_special(At { batch, row: pair.row }) { SPECIAL } else { 0 };
             }
-            for (group, flag) in groups.iter().filter(|(group, _)| !group.is_empty()) {
+            let flags = [TRACKED, LATEST, ALL_VERSIONS].into_iter().zip(self.compared());
+            let flags = flags.filter_map(|(flag, group)| (!group.is_empty()).then_some(flag));
+            for (flag, group) in flags.zip(FIRST_GROUP..) {
                 for (pair, differs) in prober.compare(group).iter().zip(&mut differs) {
-                    *differs |= if pair.equal { 0 } else { *flag };
+                    *differs |= if pair.equal { 0 } else { flag };
                 }
             }
             let mut seen = [false; BLOCK];

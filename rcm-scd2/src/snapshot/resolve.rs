@@ -1,7 +1,6 @@
 //! What each key of the load opens, ends and edits.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -46,17 +45,15 @@ impl Snapshot<'_> {
         scopes: &Scopes,
         parts: &[(Part, Option<Disposition>)],
         probed: &Probed,
+        mut outcomes: Vec<Outcome>,
     ) -> Result<(Edits, Tally), Error> {
-        let rows = self.load.rows();
-        let tasks: Vec<Range<usize>> = (0..rows).step_by(ROWS).map(|first| first..rows.min(first + ROWS)).collect();
-        let task = |rows: &Range<usize>| {
+        let task = |(number, outcomes): (usize, &mut [Outcome])| {
+            let rows = ROWS * number..ROWS * number + outcomes.len();
             let (mut edits, mut tally) = (Edits::default(), Tally::default());
-            tally.outcomes.extend_from_slice(&groups.outcomes[rows.clone()]);
             let mut scope_of = scopes.reader();
             let mut closed = &probed.closed[probed.closed.partition_point(|(rep, _)| (*rep as usize) < rows.start)..];
             // Where nothing but values counts, an equal row needs no second look.
             let same_is_no_op = self.sequence.is_none() && self.rows.deletes.is_empty();
-            let row = |(position, differs)| (self.intervals.row(self.history.at(position)), differs);
             let mut due = Vec::with_capacity(BLOCK);
             for block in rows.clone().step_by(BLOCK).map(|first| first..rows.end.min(first + BLOCK)) {
                 // One step for all, then the next: rows of history lie at random, and their misses overlap.
@@ -70,34 +67,35 @@ impl Snapshot<'_> {
                     {
                         continue;
                     }
-                    due.push((rep, Past { closed: mine, current: probed.current(rep).map(row) }));
+                    let current = probed.current(rep).map(|(row, differs)| (self.history.at(row), differs));
+                    due.push((rep, mine, current));
                 }
-                for (rep, past) in due.drain(..) {
+                due.iter().filter_map(|(.., current)| *current).for_each(|(at, _)| self.intervals.fetch(at));
+                for (rep, closed, current) in due.drain(..) {
+                    let current = current.map(|(at, differs)| (self.intervals.row(at), differs));
+                    let past = Past { closed, current };
                     let counting = groups.counting(rep);
                     let outcome = self.key(counting, &past, &mut edits, &mut tally)?;
                     // The row that counts may be one of another task's: outcomes are put in place afterwards.
                     match counting == rep {
-                        true => tally.outcomes[rep - rows.start] = outcome,
+                        true => outcomes[rep - rows.start] = outcome,
                         false => tally.elsewhere.push((counting, outcome)),
                     }
                 }
             }
             Ok::<_, Error>((edits, tally))
         };
-        let done = tasks.par_iter().with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
-        let (mut edits, mut tally) = (Edits::default(), Tally::default());
-        for (part, mut other) in done {
-            edits.append(part);
-            tally.outcomes.append(&mut other.outcomes);
-            tally.elsewhere.append(&mut other.elsewhere);
+        let tasks = outcomes.par_chunks_mut(ROWS).enumerate();
+        let done = tasks.with_max_len(1).map(task).collect::<Result<Vec<_>, _>>()?;
+        let (edits, tallies): (Vec<Edits>, Vec<Tally>) = done.into_iter().unzip();
+        let mut tally = Tally::default();
+        for other in tallies {
+            other.elsewhere.into_iter().for_each(|(row, outcome)| outcomes[row] = outcome);
             tally.ignored += other.ignored;
             tally.clamped += other.clamped;
             tally.ended += other.ended;
         }
-        for (row, outcome) in std::mem::take(&mut tally.elsewhere) {
-            tally.outcomes[row] = outcome;
-        }
-        Ok((edits, tally))
+        Ok((Edits::concat(edits), Tally { outcomes, ..tally }))
     }
 
     /// One key of the load.
