@@ -63,8 +63,7 @@ fn a_key_that_is_there_twice_is_found_by_its_first_row() {
 
 #[test]
 fn cells_of_any_length_are_compared_to_their_last_byte() {
-    // Around 16 bytes they are copied otherwise, around 255 their length is written otherwise, at the end of their
-    // buffer they are cut off.
+    // Around 16 and 256 bytes they are hashed otherwise, at the end of their buffer they are cut off.
     let lengths = || (0..300).chain([1000, 0, 255, 17]);
     let table = |last: &str| {
         let text = |len: usize| (len % 7 != 6).then(|| "x".repeat(len) + last);
