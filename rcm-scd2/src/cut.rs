@@ -316,5 +316,5 @@ fn repeated(spec: &Spec, ledger: &[RecordBatch], load: &Load) -> Result<Option<S
 
 fn refused_keys(spec: &Spec, rows: &[RecordBatch], refused: &[Refused]) -> Result<usize, Error> {
     let space = Space::new(&[(incoming::PLACE, rows)])?;
-    incoming::keys_of(&space.columns(spec.keys(), &[0])?, space.section(0), refused)
+    Ok(incoming::keys_of(&space.columns(spec.keys(), &[0])?, space.section(0), refused))
 }

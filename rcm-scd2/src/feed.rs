@@ -136,7 +136,7 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
 
     if spec.bad_rows == BadRows::Error && !changes.refused.is_empty() {
         changes.refused.sort_unstable_by_key(|refused| refused.row);
-        let keys = incoming::keys_of(&feed.keys, section, &changes.refused)?;
+        let keys = incoming::keys_of(&feed.keys, section, &changes.refused);
         return Err(Error::BadRows { rows: changes.refused, keys });
     }
     feed.check_ratio(changes.ended)?;

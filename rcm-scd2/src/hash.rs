@@ -91,6 +91,15 @@ fn long(mut seed: u64, mut rest: &[u8]) -> u64 {
     }
 }
 
+/// Of hashes of keys.
+pub(crate) const SEED: u64 = 0x5cd2;
+
+/// The hashes of the keys of rows, from row `first` of a batch on.
+pub(crate) fn keys(keys: &[Column], batch: u32, first: usize, hashes: &mut [u64]) {
+    hashes.fill(SEED);
+    keys.iter().for_each(|key| column(key, batch, first, hashes));
+}
+
 /// Folds the cells of a column, from row `first` of a batch on, into the hashes of their rows.
 pub(crate) fn column(column: &Column, batch: u32, first: usize, hashes: &mut [u64]) {
     let piece = column.pieces.get(batch as usize).unwrap_or(&Piece::Missing);

@@ -144,10 +144,10 @@ pub(crate) fn absent_columns(spec: &Spec, load: &Section) -> Vec<String> {
 }
 
 /// How many keys the refused rows have.
-pub(crate) fn keys_of(keys: &[Column], load: &Section, refused: &[Refused]) -> Result<usize, Error> {
+pub(crate) fn keys_of(keys: &[Column], load: &Section, refused: &[Refused]) -> usize {
     let rows: HashSet<usize> = refused.iter().map(|refused| refused.row).collect();
     let index = Index::build(keys, &[], &[load], 0, &|row| rows.contains(&row));
-    Ok(rows.len() - index.duplicates.len())
+    rows.len() - index.duplicates.len()
 }
 
 /// An instant at or after the one that open versions end with can begin or end none.

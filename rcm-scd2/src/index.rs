@@ -41,7 +41,7 @@ impl<'a> Index<'a> {
     ) -> Self {
         let rows = sections.iter().map(|section| section.rows()).sum();
         let groups = groups.iter().copied().filter(|group| !group.is_empty());
-        let keyed = Keyed::draw(std::iter::once(keys).chain(groups));
+        let keyed = Keyed::draw(keys, groups);
         let (prints, hashes) = Prints::of(&keyed, sections);
         // Where most rows are of other keys a look at a few bits spares most looks at the slots.
         let filtered = probes / 4 > rows;

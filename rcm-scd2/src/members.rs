@@ -88,7 +88,7 @@ impl Members {
             .map(|(row, _)| Refused { row, code: RefusalCode::NullKey })
             .collect();
         if spec.bad_rows == BadRows::Error && !refused.is_empty() {
-            let keys = incoming::keys_of(keys, rows, &refused)?;
+            let keys = incoming::keys_of(keys, rows, &refused);
             return Err(Error::BadRows { rows: refused, keys });
         }
         let mut outcomes = vec![Outcome::New; rows.rows()];

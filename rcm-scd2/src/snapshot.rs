@@ -117,27 +117,17 @@ pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, E
     let mut probed = snapshot.probe(&index, &scopes, &parts)?;
     // What is large and no longer needed goes first: fresh memory costs more than what was just given back.
     drop(index);
-    let outcomes = std::mem::take(&mut groups.outcomes);
-    let (mut edits, mut tally) = snapshot.resolve(&groups, &scopes, &parts, &probed, outcomes)?;
+    let mut outcomes = std::mem::take(&mut groups.outcomes);
+    let (mut edits, tally) = snapshot.resolve(&groups, &scopes, &parts, &probed, &mut outcomes)?;
     snapshot.end_absent(&probed, &mut edits)?;
     if parts.iter().any(|(_, met)| *met == Some(Disposition::Spliced)) {
-        splice(
-            &snapshot,
-            &groups,
-            withheld,
-            &scopes,
-            &ledger,
-            &parts,
-            &mut edits,
-            &mut tally.outcomes,
-            &mut probed.scopes,
-        )?;
+        splice(&snapshot, &groups, withheld, &scopes, &ledger, &parts, &mut edits, &mut outcomes, &mut probed.scopes)?;
     }
     let reports = snapshot.reports(&scopes, &parts, &probed, tally.ended)?;
     let opens = snapshot.stored(&edits.opens).batch(spec, &edits.opens)?;
     let patch = ledger.patch(spec, &scopes, load.as_of, &parts, everything)?;
     let Edits { closes, withdrawals, .. } = edits;
-    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, tally.outcomes, groups.refused);
+    let merged = Merged::of(closes, withdrawals, opens, Patch::none(), patch, outcomes, groups.refused);
     let counts = Counts {
         ignored: tally.ignored,
         clamped: tally.clamped,

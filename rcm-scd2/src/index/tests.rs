@@ -7,7 +7,6 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use super::table::place;
 use super::*;
 use crate::hash;
-use crate::prints::SEED;
 use crate::space::Space;
 
 /// Two numbers with the same 32 bits of their hash and, among so few rows, the same place.
@@ -16,7 +15,7 @@ fn alike() -> [i64; 2] {
     let keys = (0..1_000_000).map(|number| hash::word(1, number));
     // As many slots have tables of one, two, three and six rows.
     let alike = |hash: u64| (hash as u32, [3, 5, 7, 12].map(|slots| place(hash, slots)));
-    let mut hashes: Vec<_> = keys.map(|key| (alike(hash::word(SEED, key)), key as i64)).collect();
+    let mut hashes: Vec<_> = keys.map(|key| (alike(hash::word(hash::SEED, key)), key as i64)).collect();
     hashes.sort_unstable();
     let pair = hashes.windows(2).find(|pair| pair[0].0 == pair[1].0).expect("some of so many agree");
     [pair[0].1, pair[1].1]

@@ -62,7 +62,7 @@ impl Groups {
         }
         groups.refused.sort_unstable_by_key(|refused| refused.row);
         if snapshot.spec.bad_rows == BadRows::Error && !groups.refused.is_empty() {
-            let keys = incoming::keys_of(&snapshot.keys, load, &groups.refused)?;
+            let keys = incoming::keys_of(&snapshot.keys, load, &groups.refused);
             return Err(Error::BadRows { rows: groups.refused, keys });
         }
         Ok((groups, index))

@@ -107,16 +107,17 @@ impl Snapshot<'_> {
         let counts = self.absence || self.spec.max_delete_ratio().is_some();
         let mut prober = index.on(batch);
         let mut differs = [0_u8; BLOCK];
+        // The index has those groups that are not empty.
+        let flags = [TRACKED, LATEST, ALL_VERSIONS].into_iter().zip(self.compared());
+        let flags: Vec<u8> = flags.filter(|(_, group)| !group.is_empty()).map(|(flag, _)| flag).collect();
         for first in rows.clone().step_by(BLOCK) {
             let block = BLOCK.min(rows.end - first);
             for (at, pair) in prober.block(first, block).iter().enumerate() {
                 differs[at] = if self.intervals.is_special(At { batch, row: pair.row }) { SPECIAL } else { 0 };
             }
-            let flags = [TRACKED, LATEST, ALL_VERSIONS].into_iter().zip(self.compared());
-            let flags = flags.filter_map(|(flag, group)| (!group.is_empty()).then_some(flag));
-            for (flag, group) in flags.zip(FIRST_GROUP..) {
+            for (flag, group) in flags.iter().zip(FIRST_GROUP..) {
                 for (pair, differs) in prober.compare(group).iter().zip(&mut differs) {
-                    *differs |= if pair.equal { 0 } else { flag };
+                    *differs |= if pair.equal { 0 } else { *flag };
                 }
             }
             let mut seen = [false; BLOCK];

@@ -20,10 +20,9 @@ const ROWS: usize = 1 << 15;
 /// Rows that are looked up together before any is resolved.
 const BLOCK: usize = 1024;
 
-/// What became of the rows of the load.
+/// What became of the rows of the load, but for their outcomes.
 #[derive(Default)]
 pub(crate) struct Tally {
-    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) ignored: u64,
     pub(crate) clamped: u64,
     /// Live keys that a row ended.
@@ -45,7 +44,7 @@ impl Snapshot<'_> {
         scopes: &Scopes,
         parts: &[(Part, Option<Disposition>)],
         probed: &Probed,
-        mut outcomes: Vec<Outcome>,
+        outcomes: &mut [Outcome],
     ) -> Result<(Edits, Tally), Error> {
         let task = |(number, outcomes): (usize, &mut [Outcome])| {
             let rows = ROWS * number..ROWS * number + outcomes.len();
@@ -95,7 +94,7 @@ impl Snapshot<'_> {
             tally.clamped += other.clamped;
             tally.ended += other.ended;
         }
-        Ok((Edits::concat(edits), Tally { outcomes, ..tally }))
+        Ok((Edits::concat(edits), tally))
     }
 
     /// One key of the load.
