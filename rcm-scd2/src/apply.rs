@@ -6,7 +6,9 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 
 use crate::columns::{convert, index};
+use crate::feed::HIDDEN;
 use crate::history::PLACE;
+use crate::ledger::{AS_OF, LEDGER};
 use crate::spec::{IS_CURRENT, IS_DELETED, IS_INFERRED, VALID_TO};
 use crate::{Close, Error, Merged, Patch, State};
 
@@ -55,7 +57,7 @@ pub fn apply(state: &State, merged: &Merged) -> Result<State, Error> {
         let (closed, others) = closes.split_at(closes.partition_point(|close| close.row < end));
         let (gone, more) = withdrawals.split_at(withdrawals.partition_point(|row| *row < end));
         (closes, withdrawals) = (others, more);
-        let batch = in_schema(PLACE, batch, &schema)?;
+        let batch = in_schema(PLACE, first, batch, &schema)?;
         let batch = close(&batch, closed, first)?;
         history.push(without(&batch, gone, first)?);
         first = end;
@@ -97,12 +99,13 @@ impl Patch {
         if schema.fields().is_empty() {
             return Ok(batches.to_vec());
         }
+        let place = if schema.column_with_name(AS_OF).is_some() { LEDGER } else { HIDDEN };
         let (mut kept, mut first, mut removes) = (Vec::new(), 0, self.removes.as_slice());
         for batch in batches {
             let end = first + batch.num_rows();
             let (gone, more) = removes.split_at(removes.partition_point(|row| *row < end));
             removes = more;
-            kept.push(without(&in_schema("hidden", batch, &schema)?, gone, first)?);
+            kept.push(without(&in_schema(place, first, batch, &schema)?, gone, first)?);
             first = end;
         }
         kept.push(self.adds.clone());
@@ -112,14 +115,14 @@ impl Patch {
 }
 
 /// The batch in the columns and types of a schema; columns that it lacks are null, or false where they cannot be.
-fn in_schema(place: &'static str, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+fn in_schema(place: &'static str, first: usize, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());
     }
     let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef, Error> {
         let name = field.name();
         match batch.schema_ref().column_with_name(name) {
-            Some(_) => convert(place, batch.column(index(place, batch, name)?), name, field.data_type()),
+            Some(_) => convert(place, first, batch.column(index(place, batch, name)?), name, field.data_type()),
             None if [IS_DELETED, IS_INFERRED].contains(&name.as_str()) => {
                 Ok(Arc::new(BooleanArray::from(vec![false; batch.num_rows()])))
             }

@@ -6,6 +6,12 @@ use crate::encoding::Encoding;
 
 /// The number of the hash that [`buckets`] cuts by: another one whenever a key could get another bucket. Store it beside
 /// whatever is stored by bucket.
+///
+/// ```
+/// // A store that was cut by another hash has to be cut again before its buckets are merged.
+/// let stored_beside_the_buckets = 1;
+/// assert_eq!(stored_beside_the_buckets, rcm_scd2::BUCKET_HASH_VERSION);
+/// ```
 pub const BUCKET_HASH_VERSION: u32 = 1;
 
 /// The bucket, `0..count`, of each row by its key columns.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DataType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 
 use crate::Error;
 
-/// A column in the type of the merge, if its values have equal ones there.
+/// A column in the type of the merge, if its values have equal ones there. `first`: the position of its first row.
 pub(crate) fn convert(
     place: &'static str,
+    first: usize,
     array: &ArrayRef,
     name: &str,
     data_type: &DataType,
@@ -24,11 +25,22 @@ pub(crate) fn convert(
         return Err(Error::ColumnType { place, column: name.to_owned(), found: array.data_type().clone(), expected });
     }
     let array = if *array.data_type() == from { Arc::clone(array) } else { cast(array, &from)? };
-    match data_type {
-        _ if from == *data_type => Ok(array),
-        DataType::Timestamp(unit, zone) => in_unit(&array, *unit, zone.clone()),
-        _ => Ok(cast(&array, data_type)?),
+    let wide = match data_type {
+        _ if from == *data_type => return Ok(array),
+        _ if from == DataType::Null => return Ok(cast(&array, data_type)?),
+        // Arrow's own cast would look the zone up, which takes a table of zones that this crate does not carry.
+        DataType::Timestamp(unit, zone) => {
+            with_zone(&cast(&with_zone(&array, None), &DataType::Timestamp(*unit, None))?, zone.clone())
+        }
+        _ => cast(&array, data_type)?,
+    };
+    if wide.null_count() == array.null_count() {
+        return Ok(wide);
     }
+    // What does not fit has become null.
+    let lost = (0..array.len()).find(|row| wide.is_null(*row) && array.is_valid(*row));
+    let (row, data_type) = (first + lost.unwrap_or_default(), data_type.clone());
+    Err(Error::OutOfRange { place, column: name.to_owned(), row, data_type })
 }
 
 /// Whether the bytes of values are the same in both types, so that nothing has to be converted.
@@ -42,20 +54,55 @@ pub(crate) fn same_bytes(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// The narrowest type in which the values of both have equal ones.
-pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
-    if lossless(b, a) {
-        return Some(a.clone());
+/// The type in which values of all types have equal ones: one of them, or a decimal that is wide enough for all. Each comes
+/// with its place, and as it was found before its encoding was taken off.
+pub(crate) fn common<'a>(
+    column: &str,
+    types: impl Iterator<Item = (&'static str, &'a DataType, &'a DataType)> + Clone,
+) -> Result<DataType, Error> {
+    let fits_all = |wide: &&DataType| types.clone().all(|(.., narrow)| lossless(narrow, wide));
+    if let Some(wide) = types.clone().map(|(.., data_type)| data_type).find(fits_all) {
+        return Ok(wide.clone());
     }
-    if lossless(a, b) {
-        return Some(b.clone());
+    let mut all = DataType::Null;
+    for (place, found, data_type) in types {
+        all = match () {
+            () if lossless(data_type, &all) => all,
+            () if lossless(&all, data_type) => data_type.clone(),
+            () => decimal(&all, data_type).ok_or_else(|| Error::ColumnType {
+                place,
+                column: column.to_owned(),
+                found: found.clone(),
+                expected: all.to_string(),
+            })?,
+        };
     }
-    let (DataType::Decimal128(p, s), DataType::Decimal128(q, t)) = (a, b) else { return None };
-    // Enough digits before and behind the point for both.
-    let scale = (*s).max(*t);
-    let whole = (i16::from(*p) - i16::from(*s)).max(i16::from(*q) - i16::from(*t));
-    let precision = u8::try_from(whole + i16::from(scale)).ok()?;
-    (precision <= DECIMAL128_MAX_PRECISION).then_some(DataType::Decimal128(precision, scale))
+    Ok(all)
+}
+
+/// A decimal with enough digits before and behind the point for both.
+fn decimal(a: &DataType, b: &DataType) -> Option<DataType> {
+    let ((p, s, room), (q, t, other)) = (digits(a)?, digits(b)?);
+    let scale = s.max(t);
+    let precision = (p - s).max(q - t) + scale;
+    let (digits, scale) = (u8::try_from(precision).ok()?, i8::try_from(scale).ok()?);
+    match digits.max(room).max(other) {
+        most if most <= DECIMAL32_MAX_PRECISION => Some(DataType::Decimal32(digits, scale)),
+        most if most <= DECIMAL64_MAX_PRECISION => Some(DataType::Decimal64(digits, scale)),
+        most if most <= DECIMAL128_MAX_PRECISION => Some(DataType::Decimal128(digits, scale)),
+        _ => None,
+    }
+}
+
+/// Precision and scale of a decimal, and how many digits its width has room for.
+fn digits(data_type: &DataType) -> Option<(i16, i16, u8)> {
+    let (precision, scale, room) = match *data_type {
+        DataType::Decimal32(precision, scale) => (precision, scale, DECIMAL32_MAX_PRECISION),
+        DataType::Decimal64(precision, scale) => (precision, scale, DECIMAL64_MAX_PRECISION),
+        DataType::Decimal128(precision, scale) => (precision, scale, DECIMAL128_MAX_PRECISION),
+        _ => return None,
+    };
+    Some((precision.into(), scale.into(), room))
 }
 
 /// Position of a column that must be there exactly once.
@@ -98,11 +145,13 @@ fn lossless(from: &DataType, to: &DataType) -> bool {
         _ if from == to => true,
         (Null, _) | (Utf8 | LargeUtf8, Utf8 | LargeUtf8) | (Binary | LargeBinary, Binary | LargeBinary) => true,
         (Timestamp(a, zone), Timestamp(b, other)) => a <= b && same_zone(zone.as_deref(), other.as_deref()),
-        (Decimal128(p, s), Decimal128(q, t)) => {
-            t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
-        }
+        // More digits: digests of these are taken of what is stored, so the point stays where it is.
+        (Decimal256(p, s), Decimal256(q, t)) => s == t && p <= q,
         (Float16, Float32 | Float64) | (Float32, Float64) => true,
         (Int8 | Int16 | UInt8 | UInt16, Float32 | Float64) | (Int32 | UInt32, Float64) => true,
+        (a, b) if let (Some((p, s, room)), Some((q, t, other))) = (digits(a), digits(b)) => {
+            t >= s && q - t >= p - s && other >= room
+        }
         (a, b) if a.is_signed_integer() && b.is_signed_integer() => width(a) < width(b),
         (a, b) if a.is_unsigned_integer() && b.is_integer() => width(a) < width(b),
         _ => false,
@@ -116,13 +165,6 @@ fn same_zone(a: Option<&str>, b: Option<&str>) -> bool {
         (Some(_), Some(_)) | (None, None) => true,
         (Some(zone), None) | (None, Some(zone)) => utc(zone),
     }
-}
-
-/// Arrow's own cast would look the zone up, which takes a table of zones that this crate does not carry.
-fn in_unit(array: &ArrayRef, unit: TimeUnit, zone: Option<Arc<str>>) -> Result<ArrayRef, Error> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let bare = cast_with_options(&with_zone(array, None), &DataType::Timestamp(unit, None), &options)?;
-    Ok(with_zone(&bare, zone))
 }
 
 pub(crate) fn with_zone(array: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {

@@ -145,8 +145,11 @@ impl<'a> Cut<'a> {
         bucket: &(dyn Fn(&[ArrayRef]) -> Result<UInt32Array, Error> + Sync),
     ) -> Result<Self, Error> {
         incoming::check_record(spec, [ledger, &[]])?;
-        let space = Space::new(&[(incoming::PLACE, load.rows)])?;
+        incoming::check_load(spec, load)?;
+        let space = Space::new(&[(incoming::PLACE, load.rows), (incoming::WITHHELD, load.withheld)])?;
         Incoming::read(spec, &space, 0)?;
+        space.columns(spec.keys(), &[0, 1])?;
+        space.columns(spec.columns().iter().map(|(name, _)| name), &[])?;
         let keys_of = |place, batch: &RecordBatch| {
             let key = |name: &String| Ok(batch.column(index(place, batch, name)?).clone());
             spec.keys().iter().map(key).collect::<Result<Vec<_>, Error>>()
@@ -165,7 +168,7 @@ impl<'a> Cut<'a> {
             ledger,
             load,
             rows: cut(incoming::PLACE, load.rows)?,
-            withheld: cut("withheld", load.withheld)?,
+            withheld: cut(incoming::WITHHELD, load.withheld)?,
             together,
             everywhere: together || is_absence && load.complete != Complete::Nothing,
             repeated,

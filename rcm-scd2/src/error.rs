@@ -6,8 +6,9 @@ use crate::{RefusalCode, Refused};
 
 /// Why a spec or a merge was refused. Nothing has been changed when one is returned.
 ///
-/// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. The one
-/// exception is the scope value of a snapshot, which is configuration (the name of a hospital).
+/// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. There are two
+/// exceptions: the scope value of a snapshot, which is configuration (the name of a hospital), and instants: when a version
+/// began, and the end of the late horizon.
 ///
 /// ```
 /// use rcm_scd2::{Error, Spec};
@@ -157,10 +158,10 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
-    /// A type that has no order or no equality here: lists, structs, maps, unions.
+    /// A type that has no order or no equality here: lists, structs, maps, unions, run ends, binary of width 0.
     #[error("{place}: column `{column}` has the unsupported type {found}")]
     UnsupportedType {
-        /// `history`, `hidden`, `load`, `withheld`, `surrogate key` or `buckets`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction`, `facts`, `surrogate key` or `buckets`.
         place: &'static str,
         /// The column.
         column: String,
@@ -179,15 +180,17 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
-    /// An instant that microseconds in 64 bits cannot hold.
-    #[error("{place}: row {row}: column `{column}` is out of range for a timestamp in microseconds")]
+    /// A value that the type it is read, compared or stored in cannot hold: mostly an instant.
+    #[error("{place}: row {row}: column `{column}` is out of range for {data_type}")]
     OutOfRange {
-        /// `load` or `facts`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction` or `facts`.
         place: &'static str,
         /// The column.
         column: String,
         /// Position over all batches.
         row: usize,
+        /// That type.
+        data_type: DataType,
     },
     /// History that breaks law L1 or L2.
     #[error("history: row {row}: {fault}")]
@@ -204,6 +207,14 @@ pub enum Error {
         row: usize,
         /// What is wrong.
         fault: Fault,
+    },
+    /// A ledger with a null in a column of the engine's.
+    #[error("ledger: row {row}: `{column}` is null")]
+    BrokenLedger {
+        /// Position over all batches.
+        row: usize,
+        /// The column.
+        column: String,
     },
     /// A snapshot that is older than what it would change.
     #[error("load{}: snapshot as of {} is not later than history at {}", in_scope(scope), instant(*as_of), instant(*latest))]
@@ -245,6 +256,13 @@ pub enum Error {
 }
 
 /// What is wrong with a row of history or of hidden state.
+///
+/// ```
+/// use rcm_scd2::{Error, Fault};
+///
+/// let error = Error::BrokenHistory { row: 7, fault: Fault::TwoCurrent { other: 3 } };
+/// assert_eq!(error.to_string(), "history: row 7: current, as is row 3 of the same key");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

@@ -217,16 +217,27 @@ pub fn verify(spec: &Spec, history: &[RecordBatch]) -> Result<(), Error> {
     let section = space.section(0);
     let keys = space.columns(spec.keys(), &[0])?;
     check_keys(spec, PLACE, section, &keys)?;
-    let intervals = Intervals::of(spec, section)?;
-    let index = Index::build(&keys, &[], &[section], 0, &|_| true);
+    check_all(section, &keys, &Intervals::of(spec, section)?, |_| true)
+}
+
+/// Checks the rows of all keys of which some row is `touched`.
+pub(crate) fn check_all(
+    history: &Section,
+    keys: &[Column],
+    intervals: &Intervals,
+    touched: impl Fn(&Row) -> bool,
+) -> Result<(), Error> {
+    let index = Index::build(keys, &[], &[history], 0, &|_| true);
     let mut rows: Vec<(u32, Row)> =
-        index.rep_of_rows().into_iter().zip(section.all().map(|at| intervals.row(at))).collect();
+        index.rep_of_rows().into_iter().zip(history.all().map(|at| intervals.row(at))).collect();
     rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));
     let mut of_key: Vec<Row> = Vec::new();
     for same in rows.chunk_by(|a, b| a.0 == b.0) {
         of_key.clear();
         of_key.extend(same.iter().map(|(_, row)| *row));
-        check_neighbours(section, &of_key)?;
+        if of_key.iter().any(&touched) {
+            check_neighbours(history, &of_key)?;
+        }
     }
     Ok(())
 }

@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::cells::{At, Column, signed};
 use crate::feed::Event;
 use crate::index::Index;
 use crate::space::{Section, Space};
 use crate::spec::METADATA;
-use crate::{Error, Mode, RefusalCode, Refused, Spec, Value, When};
+use crate::{Complete, Error, Load, Mode, RefusalCode, Refused, Spec, Value, When};
 
 pub(crate) const PLACE: &str = "load";
+pub(crate) const WITHHELD: &str = "withheld";
 
 /// Sequences and delete flags of the rows of a load.
 #[derive(Default)]
@@ -99,7 +100,8 @@ impl Incoming {
 }
 
 fn out_of_range(column: &Column, row: usize) -> Error {
-    Error::OutOfRange { place: PLACE, column: column.name.clone(), row }
+    let data_type = DataType::Timestamp(TimeUnit::Microsecond, None);
+    Error::OutOfRange { place: PLACE, column: column.name.clone(), row, data_type }
 }
 
 fn deletes(When { column, value, .. }: &When, space: &Space, load: usize) -> Result<Vec<bool>, Error> {
@@ -148,6 +150,17 @@ pub(crate) fn keys_of(keys: &[Column], load: &Section, refused: &[Refused]) -> u
     let rows: HashSet<usize> = refused.iter().map(|refused| refused.row).collect();
     let index = Index::build(keys, &[], &[load], 0, &|row| rows.contains(&row));
     rows.len() - index.duplicates.len()
+}
+
+/// What a load can be refused for by what it says of itself.
+pub(crate) fn check_load(spec: &Spec, load: &Load) -> Result<(), Error> {
+    match spec.mode() {
+        Mode::Feed { .. } => Ok(()),
+        Mode::Snapshot { .. } if spec.scope().is_empty() && matches!(load.complete, Complete::Only(_)) => {
+            Err(Error::CompleteWithoutScope)
+        }
+        Mode::Snapshot { .. } => check_instant(spec, load.as_of),
+    }
 }
 
 /// An instant at or after the one that open versions end with can begin or end none.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use rayon::prelude::*;
 
 use crate::columns::index;
@@ -85,7 +85,8 @@ pub fn as_of_join(
         if !whole || instants.is_null(*at) {
             return Ok(None);
         }
-        let out_of_range = |()| Error::OutOfRange { place: FACTS, column: name.to_owned(), row };
+        let data_type = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let out_of_range = |()| Error::OutOfRange { place: FACTS, column: name.to_owned(), row, data_type };
         let instant = instants.micros(*at).map_err(out_of_range)?;
         let behind = rows.partition_point(|(other, version)| (*other, version.from) <= (*rep, instant));
         let version = behind.checked_sub(1).map(|last| rows[last]).filter(|(other, _)| other == rep);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryBuilder, RecordBatch, TimestampMicrosecondArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use crate::cells::At;
+use crate::cells::{At, Column};
 use crate::gather::gather;
 use crate::opens::instant;
 use crate::snapshot::scopes::Scopes;
@@ -56,17 +56,9 @@ impl Ledger {
         if rows.rows() == 0 {
             return Ok(ledger);
         }
-        let typed = |name: &str, expected: DataType| {
-            let column = space.column(name, &[section])?;
-            if column.data_type == expected {
-                return Ok(column);
-            }
-            let (found, expected) = (column.data_type, expected.to_string());
-            Err(Error::ColumnType { place: LEDGER, column: name.to_owned(), found, expected })
-        };
-        let as_of = typed(AS_OF, instant())?;
-        let digest = typed(DIGEST, DataType::FixedSizeBinary(16))?;
-        let complete = typed(COMPLETE, DataType::UInt8)?;
+        let as_of = typed(space, section, AS_OF, instant())?;
+        let digest = typed(space, section, DIGEST, DataType::FixedSizeBinary(16))?;
+        let complete = typed(space, section, COMPLETE, DataType::UInt8)?;
         let mut scope_of = scopes.reader();
         for (row, at) in rows.all().enumerate() {
             let digest = digest.value(at).and_then(|bytes| bytes.try_into().ok()).map_or(0, u128::from_le_bytes);
@@ -178,8 +170,21 @@ pub(crate) fn newest(ledger: &[RecordBatch]) -> Result<Option<i64>, Error> {
     if section.rows() == 0 {
         return Ok(None);
     }
-    let as_of = space.column(AS_OF, &[0])?;
+    let as_of = typed(&space, 0, AS_OF, instant())?;
     Ok(section.all().filter_map(|at| as_of.micros(at).ok()).max())
+}
+
+/// A column of a ledger that has rows: of one type, and without nulls.
+fn typed(space: &Space, section: usize, name: &str, expected: DataType) -> Result<Column, Error> {
+    let column = space.column(name, &[section])?;
+    if column.data_type != expected {
+        let (found, expected) = (column.data_type, expected.to_string());
+        return Err(Error::ColumnType { place: LEDGER, column: name.to_owned(), found, expected });
+    }
+    match space.section(section).all().position(|at| column.is_null(at)) {
+        Some(row) => Err(Error::BrokenLedger { row, column: name.to_owned() }),
+        None => Ok(column),
+    }
 }
 
 fn meet<'a>(
@@ -207,7 +212,7 @@ pub(crate) fn since(space: &Space, section: usize, to: i64) -> Result<Vec<usize>
     if ledger.rows() == 0 {
         return Ok(Vec::new());
     }
-    let as_of = space.column(AS_OF, &[section])?;
+    let as_of = typed(space, section, AS_OF, instant())?;
     let late = |(row, at): (usize, At)| (as_of.micros(at).unwrap_or_default() >= to).then_some(row);
     Ok(ledger.all().enumerate().filter_map(late).collect())
 }

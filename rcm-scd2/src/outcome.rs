@@ -90,6 +90,23 @@ impl Merged {
 }
 
 /// A row of history that gets an end, or another end than it had; nothing else of it changes.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Absence, Close, Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).deletes(Absence::close()).build()?;
+/// let both = merge(&spec, &State::new(), &Load::new(&table(&[["a", "Lyon"], ["b", "Paris"]]), 1))?;
+/// let state = apply(&State::new(), &both)?;
+/// let gone = merge(&spec, &state, &Load::new(&table(&[["a", "Lyon"]]), 2))?;
+/// assert_eq!(gone.closes, [Close { row: 1, valid_to: 2 }]);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Close {
     /// Position over all batches of history.
@@ -158,6 +175,19 @@ pub struct Refused {
 }
 
 /// Why a row of the load was set aside.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// use rcm_scd2::{BadRows, Load, RefusalCode, Spec, State, merge};
+///
+/// let ids: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+/// let rows = [RecordBatch::try_from_iter([("id", ids)]).unwrap()];
+/// let spec = Spec::snapshot(["id"]).bad_rows(BadRows::Quarantine).build()?;
+/// let merged = merge(&spec, &State::new(), &Load::new(&rows, 1))?;
+/// assert_eq!(merged.refused[0].code, RefusalCode::NullKey);
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum RefusalCode {
@@ -279,6 +309,25 @@ pub struct ScopeReport {
 }
 
 /// How a snapshot met the ledger in one scope value.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// # let table = |cells: &[[&str; 2]]| {
+/// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+/// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+/// # };
+/// use rcm_scd2::{Disposition, Load, Spec, State, apply, merge};
+///
+/// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+/// let (rows, mut state) = (table(&[["a", "Lyon"]]), State::new());
+/// for expected in [Disposition::Applied, Disposition::Repeated] {
+///     let merged = merge(&spec, &state, &Load::new(&rows, 1))?;
+///     assert_eq!(merged.scopes[0].disposition, expected);
+///     state = apply(&state, &merged)?;
+/// }
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Disposition {
     /// It is the newest.

@@ -1,5 +1,6 @@
 use crate::cells::At;
 use crate::feed::{self, Feed};
+use crate::history::{Row, check_all};
 use crate::incoming::Incoming;
 use crate::index::Index;
 use crate::ledger;
@@ -74,6 +75,8 @@ fn rewind_snapshots(spec: &Spec, state: &State, to: i64) -> Result<Merged, Error
     crate::incoming::check_record(spec, [&state.hidden, &state.ledger])?;
     let space = snapshot::space(state, &Load::new(&[], to))?;
     let snapshot = Snapshot::of(spec, &space, to, Incoming::default())?;
+    let touched = |row: &Row| row.from >= to || row.to.is_some_and(|end| end >= to);
+    check_all(snapshot.history, &snapshot.keys, &snapshot.intervals, touched)?;
     let (mut withdrawals, mut opens) = (Vec::new(), Opens::default());
     for (position, at) in snapshot.history.all().enumerate() {
         let row = snapshot.intervals.row(at);

@@ -81,18 +81,15 @@ pub(crate) fn space<'a>(state: &'a State, load: &Load<'a>) -> Result<Space<'a>, 
     Space::new(&[
         (history::PLACE, &state.history),
         (incoming::PLACE, load.rows),
-        ("withheld", load.withheld),
+        (incoming::WITHHELD, load.withheld),
         ("complete", only),
         (LEDGER, &state.ledger),
     ])
 }
 
 pub(crate) fn merge(spec: &Spec, state: &State, load: &Load) -> Result<Merged, Error> {
-    if spec.scope().is_empty() && matches!(load.complete, Complete::Only(_)) {
-        return Err(Error::CompleteWithoutScope);
-    }
     incoming::check_record(spec, [&state.hidden, &state.ledger])?;
-    incoming::check_instant(spec, load.as_of)?;
+    incoming::check_load(spec, load)?;
     let space = space(state, load)?;
     let snapshot = Snapshot::of(spec, &space, load.as_of, Incoming::read(spec, &space, LOAD)?)?;
     let withheld = space.section(WITHHELD);

@@ -56,10 +56,9 @@ impl<'a> Space<'a> {
 
     /// A column over all sections, in the narrowest type that holds the values of all; it must be in those `needed`.
     pub(crate) fn column(&self, name: &str, needed: &[usize]) -> Result<Column, Error> {
-        let mut data_type = DataType::Null;
         let mut arrays = Vec::new();
         for (number, section) in self.0.iter().enumerate() {
-            for batch in section.batches {
+            for (batch, first) in section.batches.iter().zip(&section.starts) {
                 let needed = needed.contains(&number);
                 if !needed && batch.schema_ref().fields().iter().all(|field| field.name() != name) {
                     arrays.push(None);
@@ -68,21 +67,17 @@ impl<'a> Space<'a> {
                 let array = batch.column(index(section.place, batch, name)?);
                 let found =
                     plain(array.data_type()).ok_or_else(|| unsupported(section.place, name, array.data_type()))?;
-                data_type = common(&data_type, &found).ok_or_else(|| Error::ColumnType {
-                    place: section.place,
-                    column: name.to_owned(),
-                    found: array.data_type().clone(),
-                    expected: data_type.to_string(),
-                })?;
-                arrays.push(Some((section.place, array)));
+                arrays.push(Some((section.place, *first, array, found)));
             }
         }
-        let piece = |array: Option<(&'static str, &arrow::array::ArrayRef)>| {
-            let Some((place, array)) = array else { return Ok(Piece::Missing) };
+        let types = arrays.iter().flatten().map(|(place, _, array, found)| (*place, array.data_type(), found));
+        let data_type = common(name, types)?;
+        let piece = |array: Option<(&'static str, usize, &arrow::array::ArrayRef, DataType)>| {
+            let Some((place, first, array, _)) = array else { return Ok(Piece::Missing) };
             let unsupported = || unsupported(place, name, array.data_type());
             match same_bytes(array.data_type(), &data_type) {
                 true => Piece::of(array).ok_or_else(unsupported),
-                false => Piece::of(&convert(place, array, name, &data_type)?).ok_or_else(unsupported),
+                false => Piece::of(&convert(place, first, array, name, &data_type)?).ok_or_else(unsupported),
             }
         };
         let pieces = arrays.into_iter().map(piece).collect::<Result<_, _>>()?;

@@ -11,6 +11,18 @@ pub(crate) use record::METADATA;
 use crate::Error;
 
 /// Start of a version, in the history table: `Timestamp(us, "UTC")`, never null.
+///
+/// ```
+/// use rcm_scd2::{IS_CURRENT, IS_DELETED, IS_INFERRED, Load, Spec, State, VALID_FROM, VALID_TO, When, merge};
+///
+/// let spec = Spec::feed(["id"], ["at"]).deletes(When::new("op", "D").marker()).build()?;
+/// let opens = merge(&spec, &State::new(), &Load::new(&[], 0))?.opens;
+/// let schema = opens.schema();
+/// let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+/// assert_eq!(names, ["id", VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED]);
+/// assert_eq!(IS_INFERRED, "is_inferred"); // there once a member was inferred
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 pub const VALID_FROM: &str = "valid_from";
 /// End of a version (exclusive), in the history table: `Timestamp(us, "UTC")`, [`Spec::open_valid_to`] while it is open.
 pub const VALID_TO: &str = "valid_to";
@@ -337,6 +349,17 @@ impl Spec {
     ///
     /// # Errors
     /// [`Error::SpecDiffers`], with what differs.
+    ///
+    /// ```
+    /// use rcm_scd2::Spec;
+    ///
+    /// let recorded = Spec::snapshot(["id"]).track(["city"]).build()?.recorded();
+    /// let with_a_column = Spec::snapshot(["id"]).track(["city", "name"]).build()?;
+    /// assert!(with_a_column.check_recorded(&recorded).is_ok());
+    /// let in_place = Spec::snapshot(["id"]).latest_in_run(["city"]).build()?;
+    /// assert!(in_place.check_recorded(&recorded).is_err());
+    /// # Ok::<(), rcm_scd2::Error>(())
+    /// ```
     pub fn check_recorded(&self, recorded: &str) -> Result<(), Error> {
         record::check(self, recorded)
     }

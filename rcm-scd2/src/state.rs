@@ -43,6 +43,23 @@ impl State {
     }
 
     /// A table of which only the visible versions are known: one that another tool has filled.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use rcm_scd2::arrow::array::{ArrayRef, RecordBatch, StringArray};
+    /// # let table = |cells: &[[&str; 2]]| {
+    /// #     let column = |at: usize| Arc::new(cells.iter().map(|row| Some(row[at])).collect::<StringArray>()) as ArrayRef;
+    /// #     [RecordBatch::try_from_iter([("id", column(0)), ("city", column(1))]).unwrap()]
+    /// # };
+    /// use rcm_scd2::{Load, Spec, State, apply, merge};
+    ///
+    /// let spec = Spec::snapshot(["id"]).track(["city"]).build()?;
+    /// let rows = table(&[["a", "Lyon"]]);
+    /// let history = apply(&State::new(), &merge(&spec, &State::new(), &Load::new(&rows, 1))?)?.history;
+    /// let merged = merge(&spec, &State::from_history(history), &Load::new(&rows, 2))?;
+    /// assert!(merged.is_no_op() && !merged.is_nothing()); // the ledger learns of the snapshot
+    /// # Ok::<(), rcm_scd2::Error>(())
+    /// ```
     pub fn from_history(history: Vec<RecordBatch>) -> Self {
         State { history, ..State::default() }
     }

@@ -13,8 +13,24 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use crate::random::Random;
 
 /// Values that meet, and values that nearly do.
-const TEXTS: [&str; 10] =
-    ["", "a", "b", "ab", "\0", "a\0", "abcdefgh", "abcdefghijklmnop", "abcdefghijklmnopq", "é, and more than a view"];
+fn texts() -> [&'static str; 13] {
+    const LONG: &str = include_str!("arrays.rs");
+    [
+        "",
+        "a",
+        "b",
+        "ab",
+        "\0",
+        "a\0",
+        "abcdefgh",
+        "abcdefghijklmnop",
+        "abcdefghijklmnopq",
+        "é, and more than a view",
+        &LONG[..256],
+        &LONG[..300],
+        &LONG[..301],
+    ]
+}
 
 pub(crate) fn data_type(random: &mut Random) -> DataType {
     use DataType::*;
@@ -78,7 +94,7 @@ pub(crate) fn array(random: &mut Random, data_type: &DataType, len: usize) -> Ar
 fn whole(random: &mut Random, data_type: &DataType, len: usize) -> ArrayRef {
     let sparse = random.one_in(2);
     let nulls: Vec<bool> = (0..len).map(|_| sparse && random.one_in(4)).collect();
-    let texts: Vec<Option<&str>> = nulls.iter().map(|null| (!null).then(|| random.pick(&TEXTS))).collect();
+    let texts: Vec<Option<&str>> = nulls.iter().map(|null| (!null).then(|| random.pick(&texts()))).collect();
     let bytes = || texts.iter().map(|text| text.map(str::as_bytes));
     match data_type {
         DataType::Null => Arc::new(NullArray::new(len)),

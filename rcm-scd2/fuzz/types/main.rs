@@ -11,8 +11,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use libfuzzer_sys::fuzz_target;
 use random::Random;
 use rcm_scd2::{
-    Absence, BadRows, Complete, Detect, Error, InitialValidFrom, Late, Load, Merged, Patch, Spec, State, When, apply,
-    as_of_join, buckets, correct, ensure_members, merge, rewind, surrogate_keys, verify,
+    Absence, BadRows, Complete, Cut, Detect, Error, InitialValidFrom, Late, Load, Merged, Patch, Spec, State, When,
+    apply, as_of_join, buckets, correct, ensure_members, merge, rewind, surrogate_keys, verify,
 };
 use std::sync::Arc;
 
@@ -159,6 +159,23 @@ fn accepted(random: &mut Random, spec: &Spec, state: &State, load: &Load, merged
     Some(after)
 }
 
+/// A load that is cut into one bucket is merged as it is.
+fn in_one_bucket(spec: &Spec, state: &State, load: &Load, merged: &Result<Merged, Error>) {
+    let bucket = |keys: &[ArrayRef]| buckets(keys, 1);
+    let Ok(cut) = Cut::new(spec, &state.ledger, load, &bucket) else { return };
+    let State { history, hidden, .. } = state.clone();
+    for unit in cut.units([0]) {
+        match (cut.merge(&unit, history.clone(), hidden.clone()), merged) {
+            (Ok(of_unit), Ok(merged)) => assert_eq!(of_unit.opens, merged.opens),
+            (Err(_), Ok(_)) => panic!("a merge is refused because it is cut"),
+            (_, Err(_)) => {}
+        }
+    }
+    if let (Ok(summary), Ok(merged)) = (cut.finish(), merged) {
+        assert_eq!(summary.counts, merged.counts);
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let random = &mut Random::of(bytes);
     let Ok(spec) = spec(random) else { return };
@@ -200,6 +217,7 @@ fuzz_target!(|bytes: &[u8]| {
                     random.pick(&[Complete::Present, Complete::Everything, Complete::Nothing, Complete::Only(&only)]);
                 let load = Load { rows: &rows, as_of, withheld: &withheld, complete };
                 let merged = merge(&spec, &state, &load);
+                in_one_bucket(&spec, &state, &load, &merged);
                 if let Ok(merged) = &merged
                     && let Some(after) = accepted(random, &spec, &state, &load, merged)
                     && own

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema};
 
-use crate::ledger::{AS_OF, LEDGER};
+use crate::ledger::{self, AS_OF};
 use crate::opens::instant;
-use crate::space::Space;
 use crate::spec::METADATA;
 use crate::{Error, Mode, Patch, RefusalCode, Spec};
 
@@ -25,11 +24,8 @@ impl<'a> Horizon<'a> {
             Mode::Feed { late_horizon, .. } => *late_horizon,
             Mode::Snapshot { .. } => None,
         };
-        let space = Space::new(&[(LEDGER, ledger)])?;
-        let section = space.section(0);
-        let column = if section.rows() > 0 { Some(space.column(AS_OF, &[0])?) } else { None };
-        let newest = column.and_then(|column| section.all().filter_map(|at| column.micros(at).ok()).max());
-        Ok(Horizon { spec, micros, newest, rows: section.rows() })
+        let rows = ledger.iter().map(RecordBatch::num_rows).sum();
+        Ok(Horizon { spec, micros, newest: ledger::newest(ledger)?, rows })
     }
 
     pub(super) fn is_set(&self) -> bool {

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use super::Snapshot;
 use super::scopes::Scopes;
-use crate::cells::At;
+use crate::cells::{At, Column};
 use crate::edits::Edits;
+use crate::hash;
 use crate::history::Row;
 use crate::index::{BLOCK, FIRST_GROUP, Index, TASK};
 use crate::ledger::Part;
@@ -168,6 +169,7 @@ impl Snapshot<'_> {
 
     /// Ends the keys that are absent.
     pub(crate) fn end_absent(&self, probed: &Probed, edits: &mut Edits) -> Result<(), Error> {
+        self.check_absent(&probed.absent)?;
         for position in &probed.absent {
             let row = self.intervals.row(self.history.at(*position));
             self.check_later(row.from)?;
@@ -175,6 +177,30 @@ impl Snapshot<'_> {
             if self.spec.delete_style() == Some(DeleteStyle::Marker) {
                 let span = Span { from: self.as_of, to: None, deleted: true, inferred: false };
                 edits.opens.push(span, self.slots.places(row.at, row.at, row.at, row.at));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each of the keys that end has one row that is live. No index has them, so rows are sorted by the hash of their key.
+    fn check_absent(&self, absent: &[usize]) -> Result<(), Error> {
+        let at = |position: usize| self.history.at(position);
+        let hashed = |position: &usize| {
+            let (place, mut hash) = (at(*position), [0]);
+            hash::keys(&self.keys, place.batch, place.row as usize, &mut hash);
+            (hash[0], *position)
+        };
+        let mut rows: Vec<(u64, usize)> = absent.par_iter().map(hashed).collect();
+        rows.par_sort_unstable();
+        for same in rows.chunk_by(|a, b| a.0 == b.0) {
+            let pairs = same
+                .iter()
+                .enumerate()
+                .flat_map(|(count, (_, row))| same[..count].iter().map(move |other| (*row, other.1)));
+            let equal = |key: &Column, row, other| key.equal(at(row), at(other));
+            let mut twice = pairs.filter(|(row, other)| self.keys.iter().all(|key| equal(key, *row, *other)));
+            if let Some((row, other)) = twice.next() {
+                return Err(Error::BrokenHistory { row, fault: Fault::TwoCurrent { other } });
             }
         }
         Ok(())

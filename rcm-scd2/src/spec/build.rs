@@ -91,6 +91,16 @@ impl Spec {
 const RESERVED_HIDDEN: [&str; 6] = ["_at", "_kind", "_unauthored", "_as_of", "_digest", "_complete"];
 
 /// Builds the [`Spec`] of a table that is loaded from snapshots.
+///
+/// ```
+/// use rcm_scd2::{Rule, Spec};
+///
+/// let builder = Spec::snapshot(["id"]).track(["city"]).latest_in_run(["phone"]).keep(["source"]).all_versions(["birth"]);
+/// let spec = builder.null_keys_as_value().open_valid_to(253_402_214_400_000_000).build()?;
+/// assert_eq!(spec.columns()[3], ("birth".to_owned(), Rule::AllVersions));
+/// assert_eq!(spec.open_valid_to(), Some(253_402_214_400_000_000)); // 9999-12-31
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SnapshotBuilder {
@@ -101,6 +111,17 @@ pub struct SnapshotBuilder {
 }
 
 /// Builds the [`Spec`] of a table that is loaded from events.
+///
+/// ```
+/// use rcm_scd2::{IgnoreNulls, Mode, Spec, When};
+///
+/// let builder = Spec::feed(["id"], ["at", "delivered"]).track(["city"]).latest_in_run(["phone"]);
+/// let builder = builder.deletes(When::new("operation", "D")).ignore_nulls_in(["phone"]);
+/// let spec = builder.late_horizon(30 * 86_400_000_000).build()?; // thirty days
+/// let Mode::Feed { sequence, ignore_nulls, .. } = spec.mode() else { unreachable!() };
+/// assert_eq!((sequence.len(), ignore_nulls), (2, &IgnoreNulls::Columns(vec!["phone".to_owned()])));
+/// # Ok::<(), rcm_scd2::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct FeedBuilder {

@@ -1,5 +1,9 @@
 //! Histories that contradict themselves.
 
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema};
 use rcm_scd2::{Absence, Error, Fault, Load, Spec, State, merge, verify};
 
 use crate::tables::batch;
@@ -59,6 +63,43 @@ fn a_touched_key_is_found_broken_by_a_merge_and_by_verify() {
 }
 
 #[test]
+fn a_key_with_two_live_rows_does_not_end_by_its_absence() {
+    let rows = "b B 1 - t f\na A 1 - t f\nc C 1 - t f\na Z 4 - t f\nd D 1 - t f";
+    let state = State::from_history(vec![batch(HEADER, rows)]);
+    let load = [batch("id name", "d D")];
+    finds(merge(&snapshots(), &state, &Load::new(&load, 20)), 3, Fault::TwoCurrent { other: 1 }, rows);
+}
+
+#[test]
+fn a_ledger_that_no_merge_wrote_is_refused() {
+    let of = |ledger| State { ledger: vec![ledger], ..State::new() };
+    let events = Spec::feed(["id"], ["at"]).track(["name"]).late_horizon(1).build().unwrap();
+    let load = [batch("id at name", "b 20 Z")];
+    let feed = |ledger| merge(&events, &of(ledger), &Load::new(&load, 0)).unwrap_err().to_string();
+    let as_of =
+        |name: &str, cell: &str| RecordBatch::try_from_iter([("_as_of", batch(name, cell).column(0).clone())]).unwrap();
+    assert_eq!(feed(as_of("at", "-")), "ledger: row 0: `_as_of` is null");
+    let count = as_of("run", "7");
+    let message = "ledger: column `_as_of` has type Int64, expected Timestamp(µs, \"UTC\")";
+    assert_eq!(feed(count.clone()), message);
+    assert_eq!(rcm_scd2::rewind(&snapshots(), &of(count), 0).unwrap_err().to_string(), message);
+
+    let load = [batch("id name", "a A")];
+    let merged = merge(&snapshots(), &State::new(), &Load::new(&load, 1)).unwrap();
+    for name in ["_as_of", "_digest", "_complete"] {
+        let ledger = merged.ledger.adds.clone();
+        let at = ledger.schema().index_of(name).unwrap();
+        let mut columns = ledger.columns().to_vec();
+        columns[at] = new_null_array(columns[at].data_type(), 1);
+        let fields: Vec<Field> =
+            ledger.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let ledger = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let error = merge(&snapshots(), &of(ledger), &Load::new(&load, 2)).unwrap_err();
+        assert_eq!(error.to_string(), format!("ledger: row 0: `{name}` is null"));
+    }
+}
+
+#[test]
 fn an_untouched_key_is_found_broken_by_verify() {
     for (rows, row, fault) in broken().into_iter().filter(|(.., fault)| is_of_two_rows(*fault)) {
         let state = State::from_history(vec![batch(HEADER, rows)]);
@@ -76,8 +117,8 @@ fn corrections_rewinds_and_members_find_a_broken_key() {
         let correction = [crate::tables::bare("id name valid_from valid_to", "a Z 20 30")];
         for spec in [snapshots(), feed()] {
             finds(rcm_scd2::correct(&spec, &state, &correction), row, fault, rows);
+            finds(rcm_scd2::rewind(&spec, &state, 0), row, fault, rows);
             if !is_of_two_rows(fault) {
-                finds(rcm_scd2::rewind(&spec, &state, 0), row, fault, rows);
                 finds(rcm_scd2::ensure_members(&spec, &state, &[batch("id", "a")], 1), row, fault, rows);
             }
         }

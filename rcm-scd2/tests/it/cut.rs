@@ -1,9 +1,11 @@
 //! A load in parts: what is judged as a whole, and which buckets are asked for. (That the parts come to the whole is L15.)
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StructArray, UInt32Array};
 use rcm_scd2::{
-    Absence, Cut, Disposition, Error, InitialValidFrom, Late, Load, RefusalCode, Refused, SnapshotBuilder, Spec, State,
-    Summary, apply,
+    Absence, Complete, Cut, Disposition, Error, InitialValidFrom, Late, Load, RefusalCode, Refused, SnapshotBuilder,
+    Spec, State, Summary, apply,
 };
 
 use crate::tables::batch;
@@ -105,8 +107,23 @@ fn bad_rows_are_named_by_their_place_in_the_load() {
 #[test]
 fn what_no_merge_would_take_is_refused_before_anything_is_merged() {
     let spec = snapshot().build().unwrap();
-    let refused =
-        |rows: &[RecordBatch]| Cut::new(&spec, &[], &Load::new(rows, 1), &by_digit).err().unwrap().to_string();
+    let refused = |rows: &[RecordBatch]| {
+        let unasked = |_: &[ArrayRef]| panic!("no row is looked at");
+        Cut::new(&spec, &[], &Load::new(rows, 1), &unasked).err().unwrap().to_string()
+    };
     assert_eq!(refused(&[batch("id colour", "1a N")]), "load: column `colour` has no role in the spec");
     assert_eq!(refused(&[batch("name", "N")]), "load: column `id` is missing (there are: name)");
+    for (column, other) in [("id", "name"), ("name", "id")] {
+        let texts = batch("text", "a\nb").column(0).clone();
+        let nested: ArrayRef = Arc::new(StructArray::from(batch("text", "a\nb")));
+        let rows = RecordBatch::try_from_iter([(column, nested), (other, texts)]).unwrap();
+        let message = refused(&[rows]);
+        assert!(message.starts_with(&format!("load: column `{column}` has the unsupported type Struct")), "{message}");
+    }
+    let rows = [batch(COLUMNS, "1a N")];
+    let only = Load { complete: Complete::Only(&[]), ..Load::new(&rows, 1) };
+    assert_eq!(Cut::new(&spec, &[], &only, &by_digit).err(), Some(Error::CompleteWithoutScope));
+    let until = snapshot().open_valid_to(9).build().unwrap();
+    let late = Cut::new(&until, &[], &Load::new(&rows, 9), &by_digit).err();
+    assert_eq!(late, Some(Error::BeyondOpenEnd { place: "load", row: None }));
 }

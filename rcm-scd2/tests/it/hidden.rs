@@ -165,3 +165,23 @@ fn what_leaves_a_hidden_row_is_no_op_but_not_nothing() {
     let merged = snapshots.at(20, "id name", "a A");
     assert!(merged.is_no_op() && !merged.is_nothing(), "the ledger has an entry more");
 }
+
+#[test]
+fn hidden_state_is_as_small_whatever_the_tracked_values_are() {
+    // A hundred keys of which fifty events say the same; a later one of each opens a version.
+    let sizes = |name: &str| {
+        let mut table = Table::new(tracked().build().unwrap());
+        let each = |at: usize, name: &str| (0..100).map(|key| format!("k{key} {at} {name} -\n")).collect::<String>();
+        let events: String = (0..50).map(|at| each(at, name)).collect();
+        table.at(0, EVENTS, &(events + &each(50, "other")));
+        let bytes = |batches: &[arrow::array::RecordBatch]| -> usize {
+            let arrays = batches.iter().flat_map(|batch| batch.columns());
+            arrays.map(|array| array.to_data().get_slice_memory_size().unwrap()).sum()
+        };
+        (table.hidden(), bytes(&table.state.hidden), bytes(&table.state.history))
+    };
+    let [(rows, short, _), (_, long, history)] = [sizes("A"), sizes(&"A".repeat(1000))];
+    // A key, the offset of its text, an instant and a byte.
+    assert_eq!((rows, short, long), (4900, 77_914, short));
+    assert!(history > 100_000);
+}

@@ -98,7 +98,7 @@ fn what_cannot_be_joined_says_why() {
     assert_eq!(said(&["patient"], "then", good()), missing);
     let far: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX]));
     let far = facts(cast(&far, &DataType::Timestamp(TimeUnit::Second, None)).unwrap());
-    let out = "facts: row 0: column `when` is out of range for a timestamp in microseconds";
+    let out = "facts: row 0: column `when` is out of range for Timestamp(µs)";
     assert_eq!(said(&["patient"], "when", far), out);
     let number = cast(&(Arc::new(Int64Array::from(vec![5])) as ArrayRef), &DataType::Int64).unwrap();
     let at = batch("at", "7").column(0).clone();

@@ -174,7 +174,7 @@ fn types_that_do_not_fit() {
     }
     let far =
         cast(&(Arc::new(Int64Array::from(vec![i64::MIN])) as ArrayRef), &DataType::Timestamp(TimeUnit::Second, None));
-    let text = "load: row 0: column `at` is out of range for a timestamp in microseconds";
+    let text = "load: row 0: column `at` is out of range for Timestamp(µs)";
     says(failed(&feed(), &State::new(), 0, event(far.unwrap(), texts())), text);
     let rows =
         RecordBatch::try_from_iter([("id", texts()), ("name", texts()), ("valid_from", numbers()), ("valid_to", at())]);

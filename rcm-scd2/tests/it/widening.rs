@@ -27,6 +27,11 @@ fn widenings() -> Vec<(DataType, DataType)> {
         (Int16, Float32),
         (Decimal128(10, 2), Decimal128(12, 4)),
         (Decimal128(10, 2), Decimal128(38, 10)),
+        (Decimal32(6, 2), Decimal32(8, 3)),
+        (Decimal32(6, 2), Decimal64(10, 2)),
+        (Decimal64(18, 4), Decimal128(18, 4)),
+        (Decimal32(9, 0), Decimal128(20, 6)),
+        (Decimal256(40, 2), Decimal256(76, 2)),
         (Utf8, LargeUtf8),
         (Binary, LargeBinary),
         (Timestamp(TimeUnit::Second, None), Timestamp(TimeUnit::Nanosecond, None)),
@@ -112,6 +117,41 @@ fn decimals_of_two_shapes_meet_in_a_third_and_compare_as_numbers() {
     assert_eq!(error.to_string(), message);
 }
 
+#[test]
+fn decimals_of_two_widths_meet_in_the_narrowest_that_holds_both() {
+    use DataType::{Decimal32, Decimal64, Decimal128};
+    for (first, second, both) in [
+        (Decimal32(9, 2), Decimal32(9, 3), Decimal64(10, 3)),
+        (Decimal32(5, 4), Decimal32(5, 0), Decimal32(9, 4)),
+        (Decimal64(10, 2), Decimal32(6, 4), Decimal64(12, 4)),
+        (Decimal64(18, 0), Decimal32(4, 2), Decimal128(20, 2)),
+        (Decimal128(5, 0), Decimal32(4, 2), Decimal128(7, 2)),
+    ] {
+        let mut state = State::new();
+        step(&mut state, 1, load(ids(&["a", "b", "c"]), two(&first)[0].clone()));
+        assert!(step(&mut state, 2, load(ids(&["a", "b", "c"]), two(&second)[0].clone())).is_no_op());
+        assert_eq!(step(&mut state, 3, load(ids(&["a", "b", "c"]), two(&second)[1].clone())).counts.changed, 2);
+        assert_eq!(state.history[0].column(1).data_type(), &both, "{first}, {second}");
+    }
+    let wide = |scale| two(&DataType::Decimal256(76, scale))[0].clone();
+    let mut state = State::new();
+    step(&mut state, 1, load(ids(&["a", "b", "c"]), wide(2)));
+    let error = merge(&spec(), &state, &Load::new(&[load(ids(&["a", "b", "c"]), wide(1))], 2)).unwrap_err();
+    let message = "load: column `value` has type Decimal256(76, 1), expected Decimal256(76, 2)";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn batches_of_a_load_may_differ_in_type_in_any_order() {
+    use DataType::{Int8, Int16, UInt8};
+    for types in [[Int8, UInt8, Int16], [Int16, UInt8, Int8], [UInt8, Int16, Int8], [UInt8, Int8, Int16]] {
+        let rows = types.clone().map(|data_type| load(ids(&["a", "b", "c"]), two(&data_type)[0].clone()));
+        let merged = merge(&spec(), &State::new(), &Load::new(&rows, 1)).unwrap();
+        assert_eq!((merged.counts.new, merged.counts.collapsed), (3, 6), "{types:?}");
+        assert_eq!(merged.opens.column(1).data_type(), &Int16);
+    }
+}
+
 /// The second load does not fit the first; nothing is read from it but its type.
 #[track_caller]
 fn refuses(first: ArrayRef, second: ArrayRef, message: &str) {
@@ -149,20 +189,21 @@ fn what_loses_is_refused_by_name() {
 #[test]
 fn an_instant_that_the_wider_unit_cannot_hold_is_an_error_and_no_null() {
     let year_9999 = 253_402_214_400_000_000;
-    let micros: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![year_9999]));
-    let seconds: ArrayRef = Arc::new(arrow::array::TimestampSecondArray::from(vec![year_9999 / 1_000_000]));
-    let nanos: ArrayRef = Arc::new(arrow::array::TimestampNanosecondArray::from(vec![0]));
+    let micros: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(year_9999), None]));
+    let seconds: ArrayRef = Arc::new(arrow::array::TimestampSecondArray::from(vec![Some(year_9999 / 1_000_000), None]));
+    let nanos: ArrayRef = Arc::new(arrow::array::TimestampNanosecondArray::from(vec![0, 1]));
     for far in [micros, seconds] {
         for (first, second) in [(far.clone(), nanos.clone()), (nanos.clone(), far.clone())] {
             let mut state = State::new();
-            step(&mut state, 1, load(ids(&["a"]), first.clone()));
-            let second = load(ids(&["b"]), second);
+            step(&mut state, 1, load(ids(&["a", "c"]), pick(&first, &[1, 0])));
+            let second = load(ids(&["b", "d"]), pick(&second, &[1, 0]));
             let spec = Spec::snapshot(["id"]).track(["value"]).build().unwrap();
             let state = State::from_history(state.history);
-            let Ok(merged) = merge(&spec, &state, &Load::new(&[second], 2)) else { continue };
-            let Ok(state) = apply(&state, &merged) else { continue };
-            let nulls: usize = state.history.iter().map(|batch| batch.column(1).null_count()).sum();
-            assert_eq!(nulls, 0, "{} became null", far.data_type());
+            let merged = merge(&spec, &state, &Load::new(&[second], 2));
+            let applied = merged.and_then(|merged| apply(&state, &merged));
+            let place = if first.data_type() == far.data_type() { "history" } else { "load" };
+            let message = format!("{place}: row 1: column `value` is out of range for Timestamp(ns)");
+            assert_eq!(applied.unwrap_err().to_string(), message);
         }
     }
 }

@@ -24,8 +24,17 @@ pub(crate) const SINCE: &str = "since";
 pub(crate) const FLAG: &str = "op";
 const PARTS: [&str; 3] = ["", "a", "b"];
 
-const NAMES: [&str; 3] = ["", "Ann", "Bob"];
-const PHONES: [&str; 3] = ["p", "q", ""];
+const NAMES: [&str; 3] = ["", "Annabel Lee, 1848", "Annabel Lee, 1849"];
+/// 320 bytes and one: of long cells each 256 are compared by themselves.
+macro_rules! long {
+    ($byte:literal) => {
+        long!("0123456789012345678901234567890123456789012345678901234567890123", $byte)
+    };
+    ($part:literal, $byte:literal) => {
+        concat!($part, $part, $byte, $part, $part, $part)
+    };
+}
+const PHONES: [&str; 3] = [long!("p"), long!("q"), ""];
 const COUNTS: [i64; 3] = [0, 1, -1];
 
 /// The columns with a rule. A spec has some of them, from `turn` on.
