@@ -166,7 +166,8 @@ fn in_one_bucket(spec: &Spec, state: &State, load: &Load, merged: &Result<Merged
     let State { history, hidden, .. } = state.clone();
     for unit in cut.units([0]) {
         match (cut.merge(&unit, history.clone(), hidden.clone()), merged) {
-            (Ok(of_unit), Ok(merged)) => assert_eq!(of_unit.opens, merged.opens),
+            // Types of a load that the bucket has no rows of are not known there.
+            (Ok(of_unit), Ok(merged)) => assert_eq!(typed(&of_unit.opens, &merged.opens), merged.opens),
             (Err(_), Ok(_)) => panic!("a merge is refused because it is cut"),
             (_, Err(_)) => {}
         }
