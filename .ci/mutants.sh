@@ -17,7 +17,7 @@ keep() {
         [ ! -f "$1/mutants.out/$list.txt" ] || cat "$1/mutants.out/$list.txt" >> "$1.$list"
     done
 }
-pass() { # FILE NAME LAW-CASES TESTS
+pass() { # FILE NAME LAW-CASES TESTS SECONDS
     local at=$out/${1//\//_}
     [ -f "$at.$2" ] && return
     sed -e "s|^examine_globs.*|examine_globs = [\"rcm-scd2/src/$1\"]|" \
@@ -31,15 +31,15 @@ pass() { # FILE NAME LAW-CASES TESTS
     fi
     # 2: some survived; 3: some ran out of time.
     RCM_SCD2_LAW_CASES=$3 cargo mutants --config "$at.toml" -p rcm-scd2 --in-place "${iterate[@]}" --baseline skip \
-        --timeout 60 --build-timeout 300 -o "$at" --colors never > "$at.log.$2" 2>&1 || [[ $? == [23] ]]
+        --timeout "$5" --build-timeout 300 -o "$at" --colors never > "$at.log.$2" 2>&1 || [[ $? == [23] ]]
     keep "$at"
     touch "$at.$2"
 }
 count() { [ -f "$1" ] && sort -u "$1" | wc -l || echo 0; }
 for file in "$@"; do
-    pass "$file" 1 150 '"--test", "laws"'
-    pass "$file" 2 150 "\"--lib\", \"--test\", \"conformance\", \"--test\", \"it\", \"--\", $slow"
-    pass "$file" 3 1500 '"--test", "laws", "--test", "it"'
+    pass "$file" 1 150 '"--test", "laws"' 20
+    pass "$file" 2 150 "\"--lib\", \"--test\", \"conformance\", \"--test\", \"it\", \"--\", $slow" 40
+    pass "$file" 3 1500 '"--test", "laws", "--test", "it"' 100
 done
 for file in "$@"; do
     at=$out/${file//\//_}

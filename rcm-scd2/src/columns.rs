@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DataType, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DataType, Decimal32Type, Decimal64Type,
+    Decimal128Type, DecimalType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 
 use crate::Error;
@@ -25,6 +26,10 @@ pub(crate) fn convert(
         return Err(Error::ColumnType { place, column: name.to_owned(), found: array.data_type().clone(), expected });
     }
     let array = if *array.data_type() == from { Arc::clone(array) } else { cast(array, &from)? };
+    let out_of_range = |row: Option<usize>| {
+        let (row, data_type) = (first + row.unwrap_or_default(), data_type.clone());
+        Error::OutOfRange { place, column: name.to_owned(), row, data_type }
+    };
     let wide = match data_type {
         _ if from == *data_type => return Ok(array),
         _ if from == DataType::Null => return Ok(cast(&array, data_type)?),
@@ -32,15 +37,35 @@ pub(crate) fn convert(
         DataType::Timestamp(unit, zone) => {
             with_zone(&cast(&with_zone(&array, None), &DataType::Timestamp(*unit, None))?, zone.clone())
         }
+        // Where digits are added, those that are more than the type says could overflow, and Arrow would not tell.
+        _ if digits(&from)
+            .is_some_and(|(_, scale, _)| digits(data_type).is_some_and(|(_, other, _)| scale != other))
+            && let Some(row) = beyond_precision(&array) =>
+        {
+            return Err(out_of_range(Some(row)));
+        }
         _ => cast(&array, data_type)?,
     };
     if wide.null_count() == array.null_count() {
         return Ok(wide);
     }
     // What does not fit has become null.
-    let lost = (0..array.len()).find(|row| wide.is_null(*row) && array.is_valid(*row));
-    let (row, data_type) = (first + lost.unwrap_or_default(), data_type.clone());
-    Err(Error::OutOfRange { place, column: name.to_owned(), row, data_type })
+    Err(out_of_range((0..array.len()).find(|row| wide.is_null(*row) && array.is_valid(*row))))
+}
+
+/// The first row of an array of decimals with more digits than its type says.
+fn beyond_precision(array: &ArrayRef) -> Option<usize> {
+    fn first<T: DecimalType>(array: &ArrayRef) -> Option<usize> {
+        let decimals = array.as_primitive::<T>();
+        let fits = |value: T::Native| T::is_valid_decimal_precision(value, decimals.precision());
+        decimals.iter().position(|value| value.is_some_and(|value| !fits(value)))
+    }
+    match array.data_type() {
+        DataType::Decimal32(..) => first::<Decimal32Type>(array),
+        DataType::Decimal64(..) => first::<Decimal64Type>(array),
+        DataType::Decimal128(..) => first::<Decimal128Type>(array),
+        _ => None,
+    }
 }
 
 /// Whether the bytes of values are the same in both types, so that nothing has to be converted.
@@ -58,10 +83,17 @@ pub(crate) fn same_bytes(from: &DataType, to: &DataType) -> bool {
 /// with its place, and as it was found before its encoding was taken off.
 pub(crate) fn common<'a>(
     column: &str,
-    types: impl Iterator<Item = (&'static str, &'a DataType, &'a DataType)> + Clone,
+    all_types: impl Iterator<Item = (&'static str, &'a DataType, &'a DataType)>,
 ) -> Result<DataType, Error> {
-    let fits_all = |wide: &&DataType| types.clone().all(|(.., narrow)| lossless(narrow, wide));
-    if let Some(wide) = types.clone().map(|(.., data_type)| data_type).find(fits_all) {
+    // Batches are many, types few.
+    let mut types: Vec<(&'static str, &DataType, &DataType)> = Vec::new();
+    for (place, found, data_type) in all_types {
+        if types.iter().all(|(.., other)| *other != data_type) {
+            types.push((place, found, data_type));
+        }
+    }
+    let fits_all = |wide: &&DataType| types.iter().all(|(.., narrow)| lossless(narrow, wide));
+    if let Some(wide) = types.iter().map(|(.., data_type)| *data_type).find(fits_all) {
         return Ok(wide.clone());
     }
     let mut all = DataType::Null;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 
 use crate::columns::index;
-use crate::incoming::{self, Incoming};
+use crate::incoming;
 use crate::space::Space;
 use crate::{
     BadRows, Complete, Counts, Deletes, Disposition, Error, InitialValidFrom, Load, Merged, Mode, Outcome, Patch,
@@ -137,7 +137,7 @@ impl<'a> Cut<'a> {
     /// another bucket than its own.
     ///
     /// # Errors
-    /// What [`merge`] refuses a load for before it looks at history, and the errors of `bucket`.
+    /// What [`merge`] refuses a load and a ledger for, as far as history has no say in it, and the errors of `bucket`.
     pub fn new(
         spec: &'a Spec,
         ledger: &'a [RecordBatch],
@@ -146,10 +146,13 @@ impl<'a> Cut<'a> {
     ) -> Result<Self, Error> {
         incoming::check_record(spec, [ledger, &[]])?;
         incoming::check_load(spec, load)?;
-        let space = Space::new(&[(incoming::PLACE, load.rows), (incoming::WITHHELD, load.withheld)])?;
-        Incoming::read(spec, &space, 0)?;
-        space.columns(spec.keys(), &[0, 1])?;
-        space.columns(spec.columns().iter().map(|(name, _)| name), &[])?;
+        let is_snapshot = matches!(spec.mode(), Mode::Snapshot { .. });
+        // A feed has no use for what is withheld.
+        let withheld = if is_snapshot { load.withheld } else { &[] };
+        incoming::check_columns(spec, &Space::new(&[(incoming::PLACE, load.rows), (incoming::WITHHELD, withheld)])?)?;
+        if is_snapshot {
+            ledger::check(spec, ledger)?;
+        }
         let keys_of = |place, batch: &RecordBatch| {
             let key = |name: &String| Ok(batch.column(index(place, batch, name)?).clone());
             spec.keys().iter().map(key).collect::<Result<Vec<_>, Error>>()
@@ -158,9 +161,9 @@ impl<'a> Cut<'a> {
             Pieces::of(batches, &|batch| bucket(&keys_of(place, batch)?))
         };
         let newest = ledger::newest(ledger)?;
-        let is_repeatable = matches!(spec.mode(), Mode::Snapshot { .. }) && newest >= Some(load.as_of);
+        let is_repeatable = is_snapshot && newest >= Some(load.as_of);
         let together = is_repeatable || is_judged_at_once(spec, load);
-        let repeated = if is_repeatable { repeated(spec, ledger, load)? } else { None };
+        let repeated = if is_repeatable { repeated(spec, ledger, load) } else { None };
         let is_absence = matches!(spec.mode(), Mode::Snapshot { deletes: Deletes::Absence(_), .. });
         Ok(Cut {
             spec,
@@ -168,7 +171,7 @@ impl<'a> Cut<'a> {
             ledger,
             load,
             rows: cut(incoming::PLACE, load.rows)?,
-            withheld: cut(incoming::WITHHELD, load.withheld)?,
+            withheld: cut(incoming::WITHHELD, withheld)?,
             together,
             everywhere: together || is_absence && load.complete != Complete::Nothing,
             repeated,
@@ -209,7 +212,8 @@ impl<'a> Cut<'a> {
             false => {
                 let (rows, withheld) = (self.rows.parts(&unit.0), self.withheld.parts(&unit.0));
                 let load = Load { rows: &rows, withheld: &withheld, ..*self.load };
-                let merged = merge(&self.lenient, &State { history, hidden, ledger: Vec::new() }, &load)?;
+                let merged = merge(&self.lenient, &State { history, hidden, ledger: Vec::new() }, &load)
+                    .map_err(|error| self.placed(error, unit))?;
                 let refuses = self.spec.bad_rows == BadRows::Error && !merged.refused.is_empty();
                 let keys = if refuses { refused_keys(self.spec, &rows, &merged.refused)? } else { 0 };
                 (merged, keys)
@@ -218,6 +222,21 @@ impl<'a> Cut<'a> {
         let summary = Summary::of(&merged);
         self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(unit.clone(), Done { summary, refused_keys });
         Ok(merged)
+    }
+
+    /// An error of a unit, with the row as it lies in the whole load.
+    fn placed(&self, error: Error, unit: &Unit) -> Error {
+        match error {
+            Error::OutOfRange { place, column, row, data_type } => {
+                let mut places = match place {
+                    incoming::PLACE => self.rows.places(&unit.0),
+                    incoming::WITHHELD => self.withheld.places(&unit.0),
+                    _ => return Error::OutOfRange { place, column, row, data_type },
+                };
+                Error::OutOfRange { place, column, row: places.nth(row).unwrap_or(row), data_type }
+            }
+            other => other,
+        }
     }
 
     /// Judges the load when all its units are merged.
@@ -267,7 +286,7 @@ impl<'a> Cut<'a> {
             }
         }
         whole.ledger = match self.spec.mode() {
-            Mode::Snapshot { .. } => ledger::sum(self.spec, self.load.as_of, ledgers)?,
+            Mode::Snapshot { .. } => ledger::sum(self.spec, self.load.as_of, self.ledger, ledgers)?,
             // Without a late horizon it says nothing.
             Mode::Feed { .. } => ledgers.pop().unwrap_or_else(Patch::none),
         };
@@ -306,15 +325,12 @@ fn is_judged_at_once(spec: &Spec, load: &Load) -> bool {
 }
 
 /// What becomes of a snapshot that was applied before, in all its scope values.
-fn repeated(spec: &Spec, ledger: &[RecordBatch], load: &Load) -> Result<Option<Summary>, Error> {
+fn repeated(spec: &Spec, ledger: &[RecordBatch], load: &Load) -> Option<Summary> {
     let state = State { ledger: ledger.to_vec(), ..State::new() };
-    let merged = match merge(spec, &state, load) {
-        // History tells more than that.
-        Err(Error::LateSnapshot { .. }) => return Ok(None),
-        merged => merged?,
-    };
+    // Where it is refused history may tell more: the one unit that there is then has it.
+    let merged = merge(spec, &state, load).ok()?;
     let is_repeated = merged.scopes.iter().all(|scope| scope.disposition == Disposition::Repeated);
-    Ok((is_repeated && merged.is_nothing()).then(|| Summary::of(&merged)))
+    (is_repeated && merged.is_nothing()).then(|| Summary::of(&merged))
 }
 
 fn refused_keys(spec: &Spec, rows: &[RecordBatch], refused: &[Refused]) -> Result<usize, Error> {

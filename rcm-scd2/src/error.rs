@@ -8,7 +8,7 @@ use crate::{RefusalCode, Refused};
 ///
 /// Messages name columns, counts and row positions, never the value of a cell: those are patients' data. There are two
 /// exceptions: the scope value of a snapshot, which is configuration (the name of a hospital), and instants: when a version
-/// began, and the end of the late horizon.
+/// began or ended, the newest of a ledger, an `as_of` that was given, and the end of the late horizon.
 ///
 /// ```
 /// use rcm_scd2::{Error, Spec};
@@ -112,6 +112,14 @@ pub enum Error {
         /// How many there are.
         expected: usize,
     },
+    /// A function that gives another number of buckets than there are rows.
+    #[error("buckets: {found} are given for {expected} rows")]
+    BucketCount {
+        /// How many are given.
+        found: usize,
+        /// How many rows there are.
+        expected: usize,
+    },
     /// An instant at or after the one that open versions end with, which would open or end none.
     #[error("{place}: {}not before the `valid_to` of open versions", row.map_or_else(|| "as_of is ".to_owned(), |row| format!("row {row}: its valid time is ")))]
     BeyondOpenEnd {
@@ -161,7 +169,7 @@ pub enum Error {
     /// A type that has no order or no equality here: lists, structs, maps, unions, run ends, binary of width 0.
     #[error("{place}: column `{column}` has the unsupported type {found}")]
     UnsupportedType {
-        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction`, `facts`, `surrogate key` or `buckets`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `facts`, `surrogate key` or `buckets`.
         place: &'static str,
         /// The column.
         column: String,
@@ -183,7 +191,7 @@ pub enum Error {
     /// A value that the type it is read, compared or stored in cannot hold: mostly an instant.
     #[error("{place}: row {row}: column `{column}` is out of range for {data_type}")]
     OutOfRange {
-        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete`, `correction` or `facts`.
+        /// `history`, `hidden`, `ledger`, `load`, `withheld`, `complete` or `facts`.
         place: &'static str,
         /// The column.
         column: String,

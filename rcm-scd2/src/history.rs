@@ -225,19 +225,18 @@ pub(crate) fn check_all(
     history: &Section,
     keys: &[Column],
     intervals: &Intervals,
-    touched: impl Fn(&Row) -> bool,
+    touched: impl Fn(&Row) -> bool + Sync,
 ) -> Result<(), Error> {
-    let index = Index::build(keys, &[], &[history], 0, &|_| true);
+    let is_touched = |row: usize| touched(&intervals.row(history.at(row)));
+    let index = Index::build(keys, &[], &[history], history.rows(), &is_touched);
     let mut rows: Vec<(u32, Row)> =
-        index.rep_of_rows().into_iter().zip(history.all().map(|at| intervals.row(at))).collect();
+        index.find_all(history).into_par_iter().map(|(rep, at)| (rep, intervals.row(at))).collect();
     rows.par_sort_unstable_by_key(|(rep, row)| (*rep, row.from, row.at));
     let mut of_key: Vec<Row> = Vec::new();
     for same in rows.chunk_by(|a, b| a.0 == b.0) {
         of_key.clear();
         of_key.extend(same.iter().map(|(_, row)| *row));
-        if of_key.iter().any(&touched) {
-            check_neighbours(history, &of_key)?;
-        }
+        check_neighbours(history, &of_key)?;
     }
     Ok(())
 }

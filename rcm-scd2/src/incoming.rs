@@ -31,29 +31,9 @@ impl Incoming {
     /// Reads the load, which is the section of this number.
     pub(crate) fn read(spec: &Spec, space: &Space, load: usize) -> Result<Self, Error> {
         let section = space.section(load);
-        let names: &[String] = match spec.mode() {
-            Mode::Feed { sequence, .. } => sequence,
-            Mode::Snapshot { .. } => spec.stored_sequence(),
-        };
-        check_roles(spec, names, section)?;
-        let sequence = space.columns(names, &[load])?;
-        let mut instants = Vec::new();
-        if let Some(first) = sequence.first() {
-            if !matches!(
-                first.data_type,
-                DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null
-            ) {
-                let (found, expected) = (first.data_type.clone(), "a date or a timestamp".to_owned());
-                return Err(Error::ColumnType { place: PLACE, column: first.name.clone(), found, expected });
-            }
-            let read = |(row, at)| first.micros(at).map_err(|()| out_of_range(first, row));
-            instants = section.all().enumerate().map(read).collect::<Result<_, _>>()?;
-        }
-        if let (Mode::Feed { .. }, Some(open)) = (spec.mode(), spec.open_valid_to())
-            && let Some(row) = instants.iter().position(|instant| *instant >= open)
-        {
-            return Err(Error::BeyondOpenEnd { place: PLACE, row: Some(row) });
-        }
+        check_roles(spec, sequence_of(spec), section)?;
+        let sequence = space.columns(sequence_of(spec), &[load])?;
+        let instants = sequence.first().map_or(Ok(Vec::new()), |first| instants(spec, first, section))?;
         let deletes = spec.when().map_or(Ok(Vec::new()), |when| deletes(when, space, load))?;
         Ok(Incoming { sequence, instants, deletes, null_keys_as_value: spec.null_keys_as_value })
     }
@@ -99,9 +79,45 @@ impl Incoming {
     }
 }
 
-fn out_of_range(column: &Column, row: usize) -> Error {
+/// The sequence columns that a load has.
+fn sequence_of(spec: &Spec) -> &[String] {
+    match spec.mode() {
+        Mode::Feed { sequence, .. } => sequence,
+        Mode::Snapshot { .. } => spec.stored_sequence(),
+    }
+}
+
+/// What the first sequence column says, in microseconds.
+fn instants(spec: &Spec, column: &Column, load: &Section) -> Result<Vec<i64>, Error> {
+    if !matches!(column.data_type, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null) {
+        let (found, expected) = (column.data_type.clone(), "a date or a timestamp".to_owned());
+        return Err(Error::ColumnType { place: PLACE, column: column.name.clone(), found, expected });
+    }
     let data_type = DataType::Timestamp(TimeUnit::Microsecond, None);
-    Error::OutOfRange { place: PLACE, column: column.name.clone(), row, data_type }
+    let out_of_range = |row| Error::OutOfRange { place: PLACE, column: column.name.clone(), row, data_type };
+    let read = |(row, at)| column.micros(at).map_err(|()| row);
+    let instants = load.all().enumerate().map(read).collect::<Result<Vec<_>, _>>().map_err(out_of_range)?;
+    if let (Mode::Feed { .. }, Some(open)) = (spec.mode(), spec.open_valid_to())
+        && let Some(row) = instants.iter().position(|instant| *instant >= open)
+    {
+        return Err(Error::BeyondOpenEnd { place: PLACE, row: Some(row) });
+    }
+    Ok(instants)
+}
+
+/// What can be said of the columns of a load, the first section, and of what was withheld, without history, whose types may
+/// decide what fits.
+pub(crate) fn check_columns(spec: &Spec, space: &Space) -> Result<(), Error> {
+    let (load, sequence) = (space.section(0), sequence_of(spec));
+    check_roles(spec, sequence, load)?;
+    space.check(spec.keys(), &[0, 1])?;
+    space.check(sequence, &[0])?;
+    space.check(spec.columns().iter().map(|(name, _)| name), &[])?;
+    // History has no flag, nor that column of a feed.
+    if let (Mode::Feed { .. }, Some(first)) = (spec.mode(), sequence.first()) {
+        instants(spec, &space.column(first, &[0])?, load)?;
+    }
+    spec.when().map_or(Ok(()), |when| deletes(when, space, 0).map(drop))
 }
 
 fn deletes(When { column, value, .. }: &When, space: &Space, load: usize) -> Result<Vec<bool>, Error> {

@@ -4,6 +4,7 @@ use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use rayon::prelude::*;
 
+use crate::cells::Column;
 use crate::columns::index;
 use crate::history::{self, Intervals, Row, check_keys};
 use crate::index::Index;
@@ -61,10 +62,15 @@ pub fn as_of_join(
     let facts = facts.iter().map(|batch| renamed(spec, batch, keys, at)).collect::<Result<Vec<_>, _>>()?;
     let space = Space::new(&[(history::PLACE, history), (FACTS, &facts)])?;
     let (versions, facts) = (space.section(0), space.section(1));
-    let keys = space.columns(spec.keys(), &[0, 1])?;
+    // Facts know their columns by names of their own.
+    let named = |name: &str, to: &str| {
+        space.column(name, if name == AT { &[1] } else { &[0, 1] }).map_err(|error| in_facts(error, to))
+    };
+    let keys: Vec<Column> =
+        spec.keys().iter().zip(keys).map(|(name, to)| named(name, to)).collect::<Result<_, Error>>()?;
     check_keys(spec, history::PLACE, versions, &keys)?;
     let intervals = Intervals::of(spec, versions)?;
-    let instants = space.column(AT, &[1])?;
+    let instants = named(AT, at)?;
     if !matches!(instants.data_type, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null) {
         let expected = "a date or a timestamp".to_owned();
         return Err(Error::ColumnType { place: FACTS, column: at.to_owned(), found: instants.data_type, expected });
@@ -94,6 +100,21 @@ pub fn as_of_join(
         Ok(version.map(|(_, version)| versions.position(version.at) as u64))
     };
     places.par_iter().enumerate().map(find).collect::<Result<Vec<_>, _>>().map(UInt64Array::from)
+}
+
+/// An error about a column of the facts, under the name that it has there.
+fn in_facts(error: Error, name: &str) -> Error {
+    let column = name.to_owned();
+    match error {
+        Error::OutOfRange { place: FACTS, row, data_type, .. } => {
+            Error::OutOfRange { place: FACTS, column, row, data_type }
+        }
+        Error::ColumnType { place: FACTS, found, expected, .. } => {
+            Error::ColumnType { place: FACTS, column, found, expected }
+        }
+        Error::UnsupportedType { place: FACTS, found, .. } => Error::UnsupportedType { place: FACTS, column, found },
+        other => other,
+    }
 }
 
 /// The facts' columns that count, under the names of the spec.

@@ -147,9 +147,10 @@ fn entries(spec: &Spec, scopes: &Scopes, as_of: i64, entries: &[(At, u128, u8)])
 }
 
 /// What the parts of one load enter, as the whole load would.
-pub(crate) fn sum(spec: &Spec, as_of: i64, parts: Vec<Patch>) -> Result<Patch, Error> {
+pub(crate) fn sum(spec: &Spec, as_of: i64, old: &[RecordBatch], parts: Vec<Patch>) -> Result<Patch, Error> {
     let adds: Vec<RecordBatch> = parts.into_iter().map(|part| part.adds).collect();
-    let space = Space::new(&[(LEDGER, &adds)])?;
+    // Scope values have the types that the ledger has.
+    let space = Space::new(&[(LEDGER, &adds), (LEDGER, old)])?;
     let section = space.section(0);
     let scopes = Scopes::of(space.columns(spec.scope(), &[0])?, &[section]);
     let ledger = Ledger::read(&space, 0, &scopes)?;
@@ -161,6 +162,13 @@ pub(crate) fn sum(spec: &Spec, as_of: i64, parts: Vec<Patch>) -> Result<Patch, E
     }
     sums.extend((!ledger.everything.is_empty()).then_some((At::NOWHERE, 0, EVERYTHING)));
     Ok(Patch { removes: Vec::new(), adds: entries(spec, &scopes, as_of, &sums)? })
+}
+
+/// Checks what a ledger of snapshots says, before anything is asked of it.
+pub(crate) fn check(spec: &Spec, ledger: &[RecordBatch]) -> Result<(), Error> {
+    let space = Space::new(&[(LEDGER, ledger)])?;
+    let scopes = Scopes::of(space.columns(spec.scope(), &[0])?, &[space.section(0)]);
+    Ledger::read(&space, 0, &scopes).map(drop)
 }
 
 /// The newest instant of a ledger.
@@ -177,7 +185,12 @@ pub(crate) fn newest(ledger: &[RecordBatch]) -> Result<Option<i64>, Error> {
 /// A column of a ledger that has rows: of one type, and without nulls.
 fn typed(space: &Space, section: usize, name: &str, expected: DataType) -> Result<Column, Error> {
     let column = space.column(name, &[section])?;
-    if column.data_type != expected {
+    let fits = match (&column.data_type, &expected) {
+        // What a store keeps of a zone is its own affair.
+        (DataType::Timestamp(unit, _), DataType::Timestamp(other, _)) => unit == other,
+        (found, expected) => found == expected,
+    };
+    if !fits {
         let (found, expected) = (column.data_type, expected.to_string());
         return Err(Error::ColumnType { place: LEDGER, column: name.to_owned(), found, expected });
     }

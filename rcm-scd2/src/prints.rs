@@ -1,8 +1,8 @@
 //! Fingerprints: 64 bits that stand for some cells of a row, so that two rows are compared without a look at one of them.
 //!
 //! Equal cells have equal fingerprints. Those of cells that differ are equal with a probability of at most 2^-61,
-//! whatever the cells are: the keys of the hash are drawn anew for each index, and nothing that is returned depends on
-//! them. What a cell adds to a sum, and what is left of the sum, is in [`cell`].
+//! whatever the cells are: the keys of the hash come, for each index, from a random state of the standard library, and
+//! nothing that is returned depends on them. What a cell adds to a sum, and what is left of the sum, is in [`cell`].
 
 mod cell;
 

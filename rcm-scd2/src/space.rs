@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
 use crate::Error;
@@ -22,6 +22,8 @@ pub(crate) struct Section<'a> {
     /// The batch of every [`STRIDE`]th row.
     hints: Vec<u32>,
 }
+
+type Found<'a> = (&'static str, usize, &'a ArrayRef, DataType);
 
 /// One hint for so many rows: few enough hints that they stay in a near cache.
 const STRIDE: usize = 1024;
@@ -54,8 +56,9 @@ impl<'a> Space<'a> {
         &self.0[section]
     }
 
-    /// A column over all sections, in the narrowest type that holds the values of all; it must be in those `needed`.
-    pub(crate) fn column(&self, name: &str, needed: &[usize]) -> Result<Column, Error> {
+    /// The arrays of a column by batch, with place, position of their first row and type without encoding; each of those
+    /// `needed` must have it.
+    fn arrays(&self, name: &str, needed: &[usize]) -> Result<Vec<Option<Found<'a>>>, Error> {
         let mut arrays = Vec::new();
         for (number, section) in self.0.iter().enumerate() {
             for (batch, first) in section.batches.iter().zip(&section.starts) {
@@ -70,9 +73,20 @@ impl<'a> Space<'a> {
                 arrays.push(Some((section.place, *first, array, found)));
             }
         }
+        Ok(arrays)
+    }
+
+    /// Whether columns are where they are needed, and of types that are taken.
+    pub(crate) fn check<'n>(&self, names: impl IntoIterator<Item = &'n String>, needed: &[usize]) -> Result<(), Error> {
+        names.into_iter().try_for_each(|name| self.arrays(name, needed).map(drop))
+    }
+
+    /// A column over all sections, in the narrowest type that holds the values of all; it must be in those `needed`.
+    pub(crate) fn column(&self, name: &str, needed: &[usize]) -> Result<Column, Error> {
+        let arrays = self.arrays(name, needed)?;
         let types = arrays.iter().flatten().map(|(place, _, array, found)| (*place, array.data_type(), found));
         let data_type = common(name, types)?;
-        let piece = |array: Option<(&'static str, usize, &arrow::array::ArrayRef, DataType)>| {
+        let piece = |array: Option<Found>| {
             let Some((place, first, array, _)) = array else { return Ok(Piece::Missing) };
             let unsupported = || unsupported(place, name, array.data_type());
             match same_bytes(array.data_type(), &data_type) {

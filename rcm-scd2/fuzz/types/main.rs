@@ -162,7 +162,12 @@ fn accepted(random: &mut Random, spec: &Spec, state: &State, load: &Load, merged
 /// A load that is cut into one bucket is merged as it is.
 fn in_one_bucket(spec: &Spec, state: &State, load: &Load, merged: &Result<Merged, Error>) {
     let bucket = |keys: &[ArrayRef]| buckets(keys, 1);
-    let Ok(cut) = Cut::new(spec, &state.ledger, load, &bucket) else { return };
+    let cut = match Cut::new(spec, &state.ledger, load, &bucket) {
+        Ok(cut) => cut,
+        Err(Error::UnsupportedType { place: "buckets", .. }) => return,
+        Err(error) if merged.is_ok() => panic!("a load is refused because it is cut: {error}"),
+        Err(_) => return,
+    };
     let State { history, hidden, .. } = state.clone();
     for unit in cut.units([0]) {
         match (cut.merge(&unit, history.clone(), hidden.clone()), merged) {

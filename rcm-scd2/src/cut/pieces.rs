@@ -81,6 +81,9 @@ impl Pieces {
 
 impl Piece {
     fn of(batch: &RecordBatch, start: usize, buckets: &UInt32Array) -> Result<Self, Error> {
+        if buckets.len() != batch.num_rows() {
+            return Err(Error::BucketCount { found: buckets.len(), expected: batch.num_rows() });
+        }
         let buckets = buckets.values();
         let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
         // In a bucket rows keep their order.

@@ -68,6 +68,7 @@ impl Spec {
             return Err(Error::RatioOutOfRange { ratio });
         }
         match &self.mode {
+            Mode::Feed { late_horizon: Some(micros), .. } if *micros < 0 => return Err(Error::NegativeHorizon),
             Mode::Snapshot { sequence, deletes, late: Late::Apply } => {
                 let full = matches!(deletes, Deletes::Absence(_)) && sequence.is_none();
                 if !full || self.initial != InitialValidFrom::Natural {
@@ -80,7 +81,6 @@ impl Spec {
                     return Err(Error::IgnoredNotStored { column: column.clone() });
                 }
             }
-            Mode::Feed { late_horizon: Some(micros), .. } if *micros < 0 => return Err(Error::NegativeHorizon),
             _ => {}
         }
         Ok(())

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
-use arrow::datatypes::{Field, Schema};
-use rcm_scd2::{Absence, Error, Fault, Load, Spec, State, merge, verify};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use rcm_scd2::{Absence, Disposition, Error, Fault, Load, Spec, State, merge, verify};
 
 use crate::tables::batch;
 
@@ -68,6 +69,25 @@ fn a_key_with_two_live_rows_does_not_end_by_its_absence() {
     let state = State::from_history(vec![batch(HEADER, rows)]);
     let load = [batch("id name", "d D")];
     finds(merge(&snapshots(), &state, &Load::new(&load, 20)), 3, Fault::TwoCurrent { other: 1 }, rows);
+}
+
+#[test]
+fn a_ledger_keeps_its_meaning_in_whatever_zone_a_store_gives_it_back() {
+    let rows = [batch("id name", "a A")];
+    let load = Load::new(&rows, 1);
+    for zone in [None, Some("+00:00")] {
+        let ledger = merge(&snapshots(), &State::new(), &load).unwrap().ledger.adds;
+        let at = ledger.schema().index_of("_as_of").unwrap();
+        let mut columns = ledger.columns().to_vec();
+        columns[at] = cast(&columns[at], &DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into))).unwrap();
+        let names = ledger.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        let ledger = vec![RecordBatch::try_from_iter(names.into_iter().zip(columns)).unwrap()];
+        let state = State { ledger, ..State::new() };
+        assert_eq!(merge(&snapshots(), &state, &load).unwrap().scopes[0].disposition, Disposition::Repeated);
+        let later = merge(&snapshots(), &state, &Load::new(&rows, 2)).unwrap();
+        let both = later.ledger.apply(&state.ledger).unwrap();
+        assert_eq!(both.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+    }
 }
 
 #[test]

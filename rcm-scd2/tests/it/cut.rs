@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StructArray, UInt32Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit};
 use rcm_scd2::{
     Absence, Complete, Cut, Disposition, Error, InitialValidFrom, Late, Load, RefusalCode, Refused, SnapshotBuilder,
-    Spec, State, Summary, apply,
+    Spec, State, Summary, apply, merge,
 };
 
 use crate::tables::batch;
@@ -102,6 +104,86 @@ fn bad_rows_are_named_by_their_place_in_the_load() {
     let lenient = snapshot().bad_rows(rcm_scd2::BadRows::Quarantine).build().unwrap();
     let summary = take(&lenient, &mut vec![State::new(); 10], &mut Vec::new(), &Load::new(&rows, 1)).unwrap();
     assert_eq!((summary.refused, summary.counts.new), (bad, 2));
+}
+
+fn column(name: &str, values: ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter([("id", batch("id", "1a").column(0).clone()), (name, values)]).unwrap()
+}
+
+#[test]
+fn what_only_history_fits_together_is_taken() {
+    let spec = snapshot().build().unwrap();
+    let small = |data_type| cast(&batch("run", "3").column(0), &data_type).unwrap();
+    let rows = [column("name", small(DataType::UInt8)), column("name", small(DataType::Int8))];
+    let old = merge(&spec, &State::new(), &Load::new(&[column("name", small(DataType::Int16))], 1)).unwrap();
+    let state = apply(&State::new(), &old).unwrap();
+    let load = Load::new(&rows, 2);
+    let whole = merge(&spec, &state, &load).unwrap();
+    let cut = Cut::new(&spec, &state.ledger, &load, &by_digit).unwrap();
+    let unit = &cut.units(0..10)[0];
+    assert_eq!(cut.merge(unit, state.history.clone(), state.hidden.clone()).unwrap().counts, whole.counts);
+    assert!(matches!(merge(&spec, &State::new(), &load), Err(Error::ColumnType { .. })));
+    assert!(matches!(cut.merge(unit, Vec::new(), Vec::new()), Err(Error::ColumnType { .. })));
+}
+
+#[test]
+fn a_feed_looks_at_nothing_that_is_withheld() {
+    let spec = Spec::feed(["id"], ["at"]).track(["name"]).build().unwrap();
+    let (rows, raw) = ([batch("id at name", "1a 5 N")], [batch("run", "7")]);
+    let load = Load { withheld: &raw, ..Load::new(&rows, 0) };
+    let cut = Cut::new(&spec, &[], &load, &by_digit).unwrap();
+    for unit in cut.units(0..10) {
+        assert_eq!(cut.merge(&unit, Vec::new(), Vec::new()).unwrap(), merge(&spec, &State::new(), &load).unwrap());
+    }
+}
+
+#[test]
+fn scope_values_are_entered_in_the_type_of_the_ledger() {
+    let spec = Spec::snapshot(["id", "run"]).track(["name"]).deletes(Absence::close().within(["run"])).build().unwrap();
+    let load_of = |data_type| {
+        let [id, name] = ["1a", "N"].map(|cell| batch("id", cell).column(0).clone());
+        let run = cast(&batch("run", "7").column(0), &data_type).unwrap();
+        [RecordBatch::try_from_iter([("id", id), ("run", run), ("name", name)]).unwrap()]
+    };
+    let (wide, narrow) = (load_of(DataType::Int64), load_of(DataType::Int32));
+    let runs = |rows: &[RecordBatch; 1]| rows[0].column(1).clone();
+    let only = [RecordBatch::try_from_iter([("run", runs(&narrow))]).unwrap()];
+    let ledger = merge(&spec, &State::new(), &Load::new(&wide, 1)).unwrap().ledger.apply(&[]).unwrap();
+    let load = Load { complete: Complete::Only(&only), ..Load::new(&narrow, 2) };
+    let cut = Cut::new(&spec, &ledger, &load, &by_digit).unwrap();
+    let units = cut.units(0..2);
+    units.iter().for_each(|unit| drop(cut.merge(unit, Vec::new(), Vec::new()).unwrap()));
+    let entered = cut.finish().unwrap().ledger;
+    assert_eq!((units.len(), entered.adds.column(0).data_type()), (2, &DataType::Int64));
+    assert_eq!(entered, merge(&spec, &State { ledger, ..State::new() }, &load).unwrap().ledger);
+}
+
+#[test]
+fn a_value_out_of_range_is_named_by_its_place_in_the_load() {
+    let spec = snapshot().build().unwrap();
+    let ids = |text: &str| batch("id", text).column(0).clone();
+    let instants = |text: &str, unit| cast(&batch("at", text).column(0), &DataType::Timestamp(unit, None)).unwrap();
+    let pairs = |ids, names| RecordBatch::try_from_iter([("id", ids), ("name", names)]).unwrap();
+    let rows = [
+        pairs(ids("1a\n2a"), instants("1\n2", TimeUnit::Nanosecond)),
+        pairs(ids("2b\n1b\n2c"), instants("3\n4\n253402214400000000", TimeUnit::Microsecond)),
+    ];
+    let load = Load::new(&rows, 1);
+    let cut = Cut::new(&spec, &[], &load, &by_digit).unwrap();
+    let units = cut.units(0..10);
+    assert_eq!(cut.merge(&units[0], Vec::new(), Vec::new()).unwrap().counts.new, 2);
+    let error = cut.merge(&units[1], Vec::new(), Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "load: row 4: column `name` is out of range for Timestamp(ns)");
+    assert_eq!(error, merge(&spec, &State::new(), &load).unwrap_err());
+}
+
+#[test]
+fn a_bucket_is_given_for_every_row() {
+    let spec = snapshot().build().unwrap();
+    let rows = [batch(COLUMNS, "1a N\n2a N")];
+    let one = |_: &[ArrayRef]| Ok(UInt32Array::from(vec![0]));
+    let error = Cut::new(&spec, &[], &Load::new(&rows, 1), &one).err().unwrap();
+    assert_eq!(error.to_string(), "buckets: 1 are given for 2 rows");
 }
 
 #[test]

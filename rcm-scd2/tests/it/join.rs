@@ -103,5 +103,15 @@ fn what_cannot_be_joined_says_why() {
     let number = cast(&(Arc::new(Int64Array::from(vec![5])) as ArrayRef), &DataType::Int64).unwrap();
     let at = batch("at", "7").column(0).clone();
     let wrong = RecordBatch::try_from_iter([("patient", number), ("when", at)]).unwrap();
-    assert_eq!(said(&["patient"], "when", wrong), "facts: column `id` has type Int64, expected Utf8");
+    assert_eq!(said(&["patient"], "when", wrong), "facts: column `patient` has type Int64, expected Utf8");
+    let far: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX]));
+    let far = cast(&far, &DataType::Timestamp(TimeUnit::Second, None)).unwrap();
+    let near = cast(&batch("at", "7").column(0), &DataType::Timestamp(TimeUnit::Nanosecond, None)).unwrap();
+    let out = as_of_join(&spec(), &[batch(HISTORY, "a A 0 -")], &[facts(near), facts(far)], &["patient"], "when");
+    assert_eq!(out.unwrap_err().to_string(), "facts: row 1: column `when` is out of range for Timestamp(ns)");
+    let nested: ArrayRef = Arc::new(arrow::array::StructArray::from(batch("name", "A")));
+    let wrong =
+        RecordBatch::try_from_iter([("patient", nested), ("when", batch("at", "7").column(0).clone())]).unwrap();
+    let message = said(&["patient"], "when", wrong);
+    assert!(message.starts_with("facts: column `patient` has the unsupported type Struct"), "{message}");
 }

@@ -69,7 +69,9 @@ fn specs_that_cannot_be() {
     says(whole().initial_valid_from(InitialValidFrom::Epoch).build().err(), splice);
     let ignored = "spec: nulls are to be ignored in column `phone`, which has no rule";
     says(events().ignore_nulls_in(["phone"]).build().err(), ignored);
-    says(events().late_horizon(-1).build().err(), "spec: the late horizon is negative");
+    for negative in [events().late_horizon(-1), events().ignore_nulls_in(["name"]).late_horizon(-1)] {
+        says(negative.build().err(), "spec: the late horizon is negative");
+    }
 }
 
 #[test]

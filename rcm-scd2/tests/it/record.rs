@@ -1,8 +1,9 @@
 //! State knows under which spec it was written.
 
+use arrow::array::AsArray;
 use rcm_scd2::{
-    Absence, Detect, FeedBuilder, InitialValidFrom, Late, SnapshotBuilder, Spec, When, correct, ensure_members, merge,
-    rewind,
+    Absence, Detect, FeedBuilder, InitialValidFrom, Late, Load, SnapshotBuilder, Spec, State, When, correct,
+    ensure_members, merge, rewind,
 };
 
 use crate::tables::{Table, bare, batch};
@@ -190,4 +191,27 @@ fn a_snapshot_is_known_again_after_a_column_was_added_to_the_spec() {
     table.spec = Spec::snapshot(["id"]).track(["name", "city"]).build().unwrap();
     let disposition = table.try_at(1, "id name", "a A").map(|merged| merged.scopes[0].disposition);
     assert_eq!(disposition, Ok(rcm_scd2::Disposition::Repeated));
+}
+
+/// Ledgers are kept for good. What is expected here comes from a program in another language.
+#[test]
+fn digests_are_those_that_ledgers_were_written_with() {
+    let digest = |spec: Spec, load: &Load| {
+        let ledger = merge(&spec, &State::new(), load).unwrap().ledger.adds;
+        let digest = ledger.column_by_name("_digest").unwrap().as_fixed_size_binary().value(0).to_vec();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let flagged = Spec::snapshot(["id"]).sequence("changed", Detect::Values).track(["name", "run", "weight"]);
+    let flagged = flagged.deletes(When::new("gone", "y")).build().unwrap();
+    let rows = [
+        batch("gone weight run name changed id", "- 1.5 1 N 10 a\ny - 3 N 12 c"),
+        batch("id name run weight changed gone", "b - -70 2 11 n"),
+    ];
+    assert_eq!(digest(flagged, &Load::new(&rows, 20)), "f2446e85e61a833acee9341c8d4617c5");
+    let whole = Spec::snapshot(["id"]).track(["name"]).deletes(Absence::close()).build().unwrap();
+    let (rows, withheld) = ([batch("id name", "a N\nb -")], [batch("id", "d")]);
+    assert_eq!(
+        digest(whole, &Load { withheld: &withheld, ..Load::new(&rows, 20) }),
+        "d1f98eb96743d41660218ba3c93f60fa"
+    );
 }

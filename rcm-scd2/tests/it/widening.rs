@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, DurationSecondArray, Float32Array, Int32Array, Int64Array,
-    StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, Date32Array, Decimal32Array, Decimal128Array, DurationSecondArray, Float32Array, Int32Array,
+    Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
@@ -150,6 +150,20 @@ fn batches_of_a_load_may_differ_in_type_in_any_order() {
         assert_eq!((merged.counts.new, merged.counts.collapsed), (3, 6), "{types:?}");
         assert_eq!(merged.opens.column(1).data_type(), &Int16);
     }
+}
+
+#[test]
+fn a_decimal_of_more_digits_than_its_type_says_is_an_error_where_digits_are_added() {
+    // Arrow looks at no value, and adding two digits to this one would overflow 32 bits.
+    let long = Decimal32Array::from(vec![None, Some(2_000_000_000)]).with_precision_and_scale(7, 0).unwrap();
+    let (long, fine): (ArrayRef, _) = (Arc::new(long), Decimal32Array::from(vec![1, 2]));
+    let fine: ArrayRef = Arc::new(fine.with_precision_and_scale(9, 2).unwrap());
+    let rows = [load(ids(&["a", "b"]), fine), load(ids(&["c", "d"]), long.clone())];
+    let error = merge(&spec(), &State::new(), &Load::new(&rows, 1)).unwrap_err();
+    assert_eq!(error.to_string(), "load: row 3: column `value` is out of range for Decimal32(9, 2)");
+    // Where it is kept as it is, it is.
+    let merged = merge(&spec(), &State::new(), &Load::new(&[load(ids(&["c", "d"]), long)], 1)).unwrap();
+    assert_eq!(merged.counts.new, 2);
 }
 
 /// The second load does not fit the first; nothing is read from it but its type.
