@@ -179,3 +179,6 @@ pub(super) fn row_of(slot: u64) -> u32 {
 pub(super) fn bits(hash: u64) -> u64 {
     1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
 }
+
+#[cfg(test)]
+mod tests;
