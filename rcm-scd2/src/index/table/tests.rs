@@ -56,7 +56,8 @@ fn a_filter_knows_all_that_are_there_and_few_others() {
             };
             assert!((0..rows).all(|key| passes(&key)));
             let others = (rows..2 * rows).filter(passes).count() as i64;
-            assert!(others * 10 < rows, "{others} of {rows}");
+            // Of three bits, each is set by one of eight keys with 1 - (63/64)^24, by chance: 3 in 100 pass.
+            assert!(others * 1000 < rows * 42, "{others} of {rows}");
         });
     }
     on(1, (0..1_000).collect(), 3_999, |index| assert_eq!(index.table.view().filter.len(), 0));
